@@ -1,0 +1,1 @@
+"""CMGAN rebuilt: generator, discriminator, PESQ labels, losses, training, enhancement and metrics."""

@@ -1,0 +1,1 @@
+"""What makes the system a study: arms, claims, statistics, figures and the report."""
