@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+
+from cmgan.labels import Labels, inject_failure, labels_from_pesq
+from cmgan.losses import discriminator_loss, generator_losses
+from cmgan.recipe import LossWeights
+from cmgan.signal import compressed_spectrum
+
+
+def _labels(values, kept=None):
+    values = np.asarray(values, dtype=float)
+    return Labels(values, np.ones(len(values), bool) if kept is None else np.asarray(kept), skip=False)
+
+
+@pytest.mark.parametrize("target", ["published", "normalised"])
+def test_every_term_and_the_total_equal_the_public_fixture(shared_folder, target):
+    fixture = {k: torch.from_numpy(v) for k, v in np.load(shared_folder / "parity" / "cmgan_c8.npz").items()}
+    estimate = torch.cat([fixture["out/est_real"], fixture["out/est_imag"]], 1).transpose(2, 3)
+    gain = fixture["in/rms_gain"].unsqueeze(1)
+    clean = gain * fixture["in/clean"]
+    losses = generator_losses(
+        estimate,
+        compressed_spectrum(clean),
+        fixture["out/est_audio"],
+        clean if target == "normalised" else fixture["in/clean"],
+        fixture["out/disc_est"],
+        LossWeights(),
+    )
+    expected = {
+        "real_imaginary": "loss/loss_ri",
+        "magnitude": "loss/loss_mag",
+        "time": f"loss/loss_time_{target}",
+        "metric": "loss/loss_gan",
+        "total": f"loss/total_{target}",
+    }
+    for term, name in expected.items():
+        torch.testing.assert_close(getattr(losses, term), fixture[name], rtol=1e-5, atol=0)
+
+
+def test_the_discriminator_loss_equals_the_public_fixture(shared_folder):
+    fixture = {k: torch.from_numpy(v) for k, v in np.load(shared_folder / "parity" / "cmgan_c8.npz").items()}
+    loss = discriminator_loss(fixture["out/disc_clean"], fixture["out/disc_est"], _labels([0.2, 0.8]))
+    torch.testing.assert_close(loss, fixture["loss/disc_with_scores_0.2_to_0.8"], rtol=1e-5, atol=0)
+
+
+def test_a_masked_sample_has_no_influence_on_the_discriminator_loss():
+    clean, estimate = torch.tensor([[0.9], [0.8]]), torch.tensor([[0.4], [0.3]])
+    changed = torch.tensor([[0.4], [0.99]])
+    labels = _labels([0.5, np.nan], kept=[True, False])
+    assert discriminator_loss(clean, estimate, labels) == discriminator_loss(clean, changed, labels)
+    assert torch.isfinite(discriminator_loss(clean, estimate, labels))
+
+
+def test_with_every_sample_masked_only_the_clean_half_is_left():
+    clean, estimate = torch.tensor([[0.5]]), torch.tensor([[0.3]])
+    assert discriminator_loss(clean, estimate, _labels([np.nan], kept=[False])).item() == 0.25
+
+
+def test_one_failure_skips_the_batch_under_the_public_policy_only():
+    pesq = np.array([4.5, np.nan, 2.75])
+    assert labels_from_pesq(pesq, "skip_batch").skip
+    assert not labels_from_pesq(pesq[[0, 2]], "skip_batch").skip
+    assert not any(labels_from_pesq(pesq, policy).skip for policy in ("batch_mean", "mask", "fill"))
+
+
+def test_labels_by_policy_for_a_batch_with_one_failure():
+    pesq = np.array([4.5, np.nan, 2.75])
+    np.testing.assert_allclose(labels_from_pesq(pesq, "batch_mean").values, [0.75, 0.75, 0.75])
+    np.testing.assert_allclose(labels_from_pesq(pesq, "fill").values, [1, 0.5, 0.5])
+    masked = labels_from_pesq(pesq, "mask")
+    np.testing.assert_array_equal(masked.kept, [True, False, True])
+    np.testing.assert_allclose(masked.values, [1, np.nan, 0.5])
+
+
+def test_the_batch_mean_of_one_sample_is_its_own_score_or_an_invented_half():
+    np.testing.assert_allclose(labels_from_pesq(np.array([3.1]), "batch_mean").values, [0.6])
+    np.testing.assert_allclose(labels_from_pesq(np.array([np.nan]), "batch_mean").values, [0.5])
+
+
+def test_an_unknown_policy_is_named():
+    with pytest.raises(ValueError, match="drop_everything"):
+        labels_from_pesq(np.array([1.0]), "drop_everything")
+
+
+def test_injected_failures_hit_the_asked_share_of_batches_and_one_sample_each(rng):
+    outcomes = [inject_failure(np.full(4, 2.0), 0.56, rng) for _ in range(2000)]
+    assert abs(np.mean([happened for _, happened in outcomes]) - 0.56) < 0.04
+    assert {int(np.isnan(scores).sum()) for scores, happened in outcomes if happened} == {1}
+    assert not any(np.isnan(scores).any() for scores, happened in outcomes if not happened)
