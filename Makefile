@@ -1,0 +1,50 @@
+# make study            the study's default profile, set-up included, to results/laptop/report/index.html
+# make test             the tests, set-up included
+# make study PROFILE=study CORPUS=<folder with clean/ and noisy/>  CONFIG="epochs=2 seeds=[0]"
+# make lab              JupyterLab on the notebooks
+# make figures          redraw a finished run's figures and report, without training
+# make bench            speed as ratios
+PYTHON  ?= python3
+PROFILE ?= laptop
+CORPUS  ?=
+CONFIG  ?=
+CORES   ?= all
+
+BIN       := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: study test lab figures bench lint
+
+study: $(INSTALLED)
+	@$(BIN)/python -m cmgan.study.pipeline $(PROFILE) --cores $(CORES) $(if $(CORPUS),--corpus "$(CORPUS)") \
+	  $(foreach setting,$(CONFIG),--config '$(setting)')
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest
+
+lab: $(INSTALLED)
+	@$(BIN)/jupyter lab --notebook-dir .
+
+figures: $(INSTALLED)
+	@$(BIN)/python -m cmgan.study.pipeline $(PROFILE) --redraw --cores $(CORES) $(if $(CORPUS),--corpus "$(CORPUS)") \
+	  $(foreach setting,$(CONFIG),--config '$(setting)')
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# The lock is installed whole, so that every machine runs the same versions; the package itself is linked.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11: call make PYTHON=<a newer one>"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo "$(PYTHON) has no venv module: install it (Debian: apt install python3-venv)"; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null \
+	  || { echo "pesq is compiled on installation: install a C compiler (Debian: apt install gcc python3-dev)"; exit 1; }
+	@echo "Setting up .venv from requirements.lock: some minutes, once"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(INSTALLED)

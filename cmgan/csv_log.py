@@ -1,0 +1,47 @@
+"""Append-only CSV logs that an interrupted run can take up again."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+
+class CsvLog:
+    """Rows appended to a CSV file one at a time, each written through at once so that it can be watched.
+
+    Columns are fixed by the first row; a later row with other columns raises ValueError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._columns: list[str] | None = None
+        if path.exists() and path.stat().st_size:
+            with path.open(newline="") as file:
+                self._columns = next(csv.reader(file))
+
+    def append(self, row: dict[str, object]) -> None:
+        """Write one row; None and NaN become empty cells."""
+        new = self._columns is None
+        if new:
+            self._columns = list(row)
+        elif list(row) != self._columns:
+            raise ValueError(f"{self.path}: row has columns {list(row)}, the file has {self._columns}")
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(self._columns)
+            writer.writerow(["" if _missing(value) else value for value in row.values()])
+
+
+def keep_rows_up_to(path: Path, column: str, last: int) -> None:
+    """Drop the rows after `last` in `column`: what an interrupted run wrote beyond its checkpoint."""
+    if not path.exists():
+        return
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines="skip")
+    # A row cut off in the middle of a write belongs to the part after the checkpoint too.
+    position = pd.to_numeric(rows[column], errors="coerce")
+    rows[position <= last].to_csv(path, index=False)
+
+
+def _missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)

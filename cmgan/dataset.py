@@ -1,0 +1,102 @@
+"""Noisy and clean utterances in memory, and random crops of them in a seeded order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmgan.signal import SAMPLE_RATE
+from data_prep.audio import read_audio
+from data_prep.manifest import read_manifest
+
+
+@dataclass(frozen=True)
+class UtterancePair:
+    """One utterance, clean and noisy: float32 (N,) each, ±1, 16 kHz."""
+
+    id: str
+    clean: np.ndarray
+    noisy: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of B utterances at the scale of their files: clean, noisy (B, N) float32; ids of the utterances."""
+
+    clean: Tensor
+    noisy: Tensor
+    ids: tuple[str, ...]
+
+
+def load_pairs(manifest: Path, split: str, limit: int = 0) -> list[UtterancePair]:
+    """Decode the utterances of a split once; `limit` > 0 takes that many, evenly spread over the split.
+
+    Raises ValueError when the split is empty, AudioError for an unreadable file.
+    """
+    utterances = [row for row in read_manifest(manifest) if row.split == split]
+    if not utterances:
+        raise ValueError(
+            f"{manifest} has no utterance in split {split!r}: run 01_data_preparation with more data"
+        )
+    if 0 < limit < len(utterances):
+        utterances = [utterances[i] for i in np.linspace(0, len(utterances) - 1, limit).round().astype(int)]
+    return [
+        UtterancePair(
+            row.id, read_audio(row.clean_path)[: row.samples], read_audio(row.noisy_path)[: row.samples]
+        )
+        for row in utterances
+    ]
+
+
+def crop(pair: UtterancePair, samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Clean and noisy (samples,) from one random place; a shorter utterance repeats from its beginning.
+
+    Source: public code fact (random place, shorter files repeat).
+    """
+    available = len(pair.clean)
+    if available <= samples:
+        return np.resize(pair.clean, samples), np.resize(pair.noisy, samples)
+    start = rng.integers(available - samples + 1)
+    return pair.clean[start : start + samples], pair.noisy[start : start + samples]
+
+
+def epoch_batches(
+    pairs: list[UtterancePair],
+    batch_size: int,
+    crop_seconds: float,
+    seed: int,
+    epoch: int,
+    reshuffle: bool,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Iterator[Batch]:
+    """Batches of one epoch, the last incomplete one dropped; the same seed and epoch give the same batches.
+
+    With reshuffle off every epoch keeps the first one's order, while the crops still move (public multi-GPU
+    loader). Each of `ranks` processes takes every ranks-th utterance of the order.
+    """
+    order = np.random.default_rng([seed, epoch if reshuffle else 0, 0]).permutation(len(pairs))[rank::ranks]
+    crops = np.random.default_rng([seed, epoch, 1, rank])
+    samples = round(crop_seconds * SAMPLE_RATE)
+    for first in range(0, batches_per_epoch(len(pairs), batch_size, ranks) * batch_size, batch_size):
+        chosen = [pairs[i] for i in order[first : first + batch_size]]
+        clean, noisy = zip(*(crop(pair, samples, crops) for pair in chosen), strict=True)
+        yield Batch(
+            torch.from_numpy(np.stack(clean)),
+            torch.from_numpy(np.stack(noisy)),
+            tuple(pair.id for pair in chosen),
+        )
+
+
+def batches_per_epoch(utterances: int, batch_size: int, ranks: int = 1) -> int:
+    """Complete batches of an epoch for one process, the same for every rank."""
+    batches = utterances // ranks // batch_size
+    if batches == 0:
+        raise ValueError(
+            f"{utterances} training utterances do not fill one batch of {batch_size} for {ranks} process(es): "
+            "lower batch_size or add data"
+        )
+    return batches

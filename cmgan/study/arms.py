@@ -1,0 +1,65 @@
+"""The arms of the study: named recipes, each departing from the published one in what a claim is about."""
+
+from dataclasses import replace
+
+from cmgan.recipe import LossWeights, Recipe
+
+# The public multi-GPU code: un-normalised time target, whole-batch skips, one order for all epochs.
+PUBLISHED = Recipe(time_target="published", labels="skip_batch", reshuffle=False)
+NORMALISED = replace(PUBLISHED, time_target="normalised")
+
+INJECTED_PERCENTAGES = (10, 25, 56, 90)
+
+ARMS: dict[str, Recipe] = {
+    "published": PUBLISHED,
+    "batch_mean_fix": replace(PUBLISHED, labels="batch_mean", gradient_clip=5.0, patience=15),
+    "masked_labels": replace(PUBLISHED, labels="mask"),
+    "normalised_target": NORMALISED,
+    "recommended": Recipe(time_target="normalised", labels="mask", metric_input="reanalysed", reshuffle=True),
+    "no_metric_loss": replace(PUBLISHED, loss_weights=LossWeights(metric=0.0)),
+    "rebalanced_weights": replace(PUBLISHED, loss_weights=LossWeights(0.1, 0.5, 0.2, 0.2)),
+    "single_rank_shuffle": replace(PUBLISHED, reshuffle=True),
+    "reanalysed_metric": replace(PUBLISHED, metric_input="reanalysed"),
+    "gradient_clipping": replace(PUBLISHED, gradient_clip=5.0),
+    "early_stopping": replace(PUBLISHED, patience=15),
+    "batch_mean_labels": replace(PUBLISHED, labels="batch_mean"),
+    **{
+        f"skip_{percent}": replace(PUBLISHED, injected_failure_rate=percent / 100)
+        for percent in INJECTED_PERCENTAGES
+    },
+    **{
+        f"normalised_skip_{percent}": replace(NORMALISED, injected_failure_rate=percent / 100)
+        for percent in INJECTED_PERCENTAGES
+    },
+}
+
+DESCRIPTIONS: dict[str, str] = {
+    "published": "the public multi-GPU code: time target before normalisation, whole-batch skips, one order",
+    "batch_mean_fix": "published, with all the debugging effort applied: batch-mean labels, clipping at 5.0, "
+    "early stopping with patience 15",
+    "masked_labels": "published, but only the failed sample is left out of the discriminator's loss",
+    "normalised_target": "published, but the time loss compares with the clean signal after normalisation",
+    "recommended": "normalised target, masked labels, reshuffled epochs, metric on the re-analysed waveform",
+    "no_metric_loss": "published, without discriminator",
+    "rebalanced_weights": "published, with loss weights 0.1, 0.5, 0.2, 0.2",
+    "single_rank_shuffle": "published, with a new order every epoch as on a single GPU",
+    "reanalysed_metric": "published, but the discriminator sees the magnitude of the waveform",
+    "gradient_clipping": "published, with gradients clipped at 5.0",
+    "early_stopping": "published, with early stopping on the validation loss, patience 15",
+    "batch_mean_labels": "published, with the batch's mean PESQ as the label of every sample",
+}
+
+
+def arm(name: str) -> Recipe:
+    """The recipe of a named arm; ValueError lists the names when there is none."""
+    if name not in ARMS:
+        raise ValueError(f"unknown arm {name!r}: use one of {', '.join(ARMS)}")
+    return ARMS[name]
+
+
+def describe(name: str) -> str:
+    """One phrase on what sets an arm apart."""
+    if name in DESCRIPTIONS:
+        return DESCRIPTIONS[name]
+    recipe = arm(name)
+    return f"{recipe.time_target} time target, PESQ made to fail in {recipe.injected_failure_rate:.0%} of batches"

@@ -1,0 +1,169 @@
+"""One adversarial step: generator, PESQ labels scored meanwhile, discriminator."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from cmgan.checkpoints import TrainingState
+from cmgan.dataset import Batch
+from cmgan.forward import Forward, forward, gain_of, metric_magnitudes
+from cmgan.labels import inject_failure, labels_from_pesq
+from cmgan.losses import discriminator_loss, generator_losses
+from cmgan.pesq_workers import PendingScores, PesqWorkers
+from cmgan.recipe import Recipe
+
+MISSING = float("nan")
+
+
+@dataclass(frozen=True)
+class GeneratorStep:
+    """Loss terms of one step (dimensionless), gradient norm before clipping, gain of estimate against clean."""
+
+    loss_real_imaginary: float
+    loss_magnitude: float
+    loss_time: float
+    loss_metric: float
+    loss_total: float
+    gradient_norm_generator: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class DiscriminatorStep:
+    """The discriminator's half of a step; NaN (an empty cell) where nothing was computed.
+
+    loss_discriminator is missing, not 0, when the step was skipped. discriminator_clean and _estimate are mean
+    outputs on (clean, clean) and (clean, estimate); label_mean and label_std describe the labels kept;
+    pesq_failures counts injected failures too, failure_reasons ("reason:count;…") only real ones.
+    """
+
+    loss_discriminator: float = MISSING
+    discriminator_skipped: bool = False
+    discriminator_clean: float = MISSING
+    discriminator_estimate: float = MISSING
+    gradient_norm_discriminator: float = MISSING
+    pesq_mean: float = MISSING
+    label_mean: float = MISSING
+    label_std: float = MISSING
+    pesq_failures: int = 0
+    failure_reasons: str = ""
+    failure_injected: bool = False
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step logs."""
+
+    generator: GeneratorStep
+    discriminator: DiscriminatorStep
+
+    def row(self) -> dict[str, float | int | bool | str]:
+        """One row of steps.csv."""
+        return vars(self.generator) | vars(self.discriminator)
+
+
+def training_step(
+    batch: Batch,
+    state: TrainingState,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    scorer: PesqWorkers,
+    injection_rng: np.random.Generator,
+) -> StepRecord:
+    """Generator step, then discriminator step with PESQ labels: the public order.
+
+    Scoring starts as soon as the estimate exists and is joined after the generator's step, so that its time
+    is hidden behind the backward pass. Without a metric loss (weight 0) the discriminator is left alone.
+    """
+    adversarial = recipe.loss_weights.metric > 0
+    result = forward(state.generator, batch)
+    pending = _start_scoring(result, scorer) if adversarial else None
+    clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
+    score = state.discriminator(clean_magnitude, estimated_magnitude) if adversarial else None
+    losses = generator_losses(
+        result.estimate,
+        result.clean_spectrum,
+        result.waveform,
+        result.time_target(recipe.time_target),
+        score,
+        recipe.loss_weights,
+    )
+    state.generator_optimiser.zero_grad()
+    accelerator.backward(losses.total)
+    generator_norm = _clip(accelerator, state.generator, recipe.gradient_clip)
+    state.generator_optimiser.step()
+    generator_step = GeneratorStep(
+        loss_real_imaginary=losses.real_imaginary.item(),
+        loss_magnitude=losses.magnitude.item(),
+        loss_time=losses.time.item(),
+        loss_metric=losses.metric.item() if adversarial else MISSING,
+        loss_total=losses.total.item(),
+        gradient_norm_generator=generator_norm,
+        gain=gain_of(result.waveform.detach(), result.clean).nanmean().item(),
+    )
+    if pending is None:
+        return StepRecord(generator_step, DiscriminatorStep())
+    return StepRecord(
+        generator_step,
+        _discriminator_step(
+            clean_magnitude,
+            estimated_magnitude.detach(),
+            pending,
+            state,
+            recipe,
+            accelerator,
+            injection_rng,
+        ),
+    )
+
+
+def _start_scoring(result: Forward, scorer: PesqWorkers) -> PendingScores:
+    return scorer.submit(result.clean.cpu().numpy(), result.waveform.detach().cpu().numpy())
+
+
+def _discriminator_step(
+    clean_magnitude: torch.Tensor,
+    estimated_magnitude: torch.Tensor,
+    pending: PendingScores,
+    state: TrainingState,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    injection_rng: np.random.Generator,
+) -> DiscriminatorStep:
+    scores = pending.result()
+    pesq = np.array([score.value for score in scores])
+    reasons = Counter(score.reason for score in scores if score.reason)
+    pesq_given, injected = inject_failure(pesq, recipe.injected_failure_rate, injection_rng)
+    labels = labels_from_pesq(pesq_given, recipe.labels)
+    kept = labels.values[labels.kept & np.isfinite(labels.values)]
+    loss = clean_score = estimate_score = norm = MISSING
+    if not labels.skip:
+        on_estimate = state.discriminator(clean_magnitude, estimated_magnitude)
+        on_clean = state.discriminator(clean_magnitude, clean_magnitude)
+        objective = discriminator_loss(on_clean, on_estimate, labels)
+        state.discriminator_optimiser.zero_grad()
+        accelerator.backward(objective)
+        norm = _clip(accelerator, state.discriminator, recipe.gradient_clip)
+        state.discriminator_optimiser.step()
+        loss, clean_score, estimate_score = (v.mean().item() for v in (objective, on_clean, on_estimate))
+    return DiscriminatorStep(
+        loss_discriminator=loss,
+        discriminator_skipped=labels.skip,
+        discriminator_clean=clean_score,
+        discriminator_estimate=estimate_score,
+        pesq_mean=float(np.nanmean(pesq)) if np.isfinite(pesq).any() else MISSING,
+        label_mean=float(kept.mean()) if len(kept) else MISSING,
+        label_std=float(kept.std()) if len(kept) else MISSING,
+        pesq_failures=int(np.isnan(pesq_given).sum()),
+        failure_reasons=";".join(f"{reason}:{count}" for reason, count in sorted(reasons.items())),
+        failure_injected=injected,
+        gradient_norm_discriminator=norm,
+    )
+
+
+def _clip(accelerator: Accelerator, network: torch.nn.Module, limit: float) -> float:
+    """Norm of the gradient before clipping to `limit` (0: measure only)."""
+    return float(accelerator.clip_grad_norm_(network.parameters(), limit or float("inf")))

@@ -1,0 +1,101 @@
+"""How good the generator is on a fixed set of whole utterances, in losses and in what a listener gets."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from cmgan.dataset import Batch, UtterancePair, crop
+from cmgan.forward import Forward, forward, gain_of, metric_magnitudes, phase_error
+from cmgan.losses import generator_losses
+from cmgan.metrics.snr import segmental_snr, si_sdr
+from cmgan.pesq_workers import PesqWorkers
+from cmgan.recipe import Recipe
+from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, inconsistency
+
+RANDOM_CROP_SECONDS = 2.0
+
+
+@torch.no_grad()
+def validate(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    pairs: Sequence[UtterancePair],
+    recipe: Recipe,
+    scorer: PesqWorkers,
+    crop_rng: np.random.Generator,
+) -> pd.DataFrame:
+    """A row per utterance: every loss term, PESQ, SSNR (dB), SI-SDR (dB), gain, inconsistency, phase error (rad).
+
+    `pesq_random_crop` scores one random 2 s crop of the same estimate, as the public validation would see it.
+    Losses are those of `recipe`, on whole utterances; a failed PESQ is NaN with its reason in `pesq_reason`.
+    Networks are put in evaluation mode and back.
+    """
+    modes = [(network, network.training) for network in (generator, discriminator)]
+    for network, _ in modes:
+        network.eval()
+    rows, pending = [], []
+    device = next(generator.parameters()).device
+    for pair in pairs:
+        result = forward(generator, whole_utterance(pair, device))
+        clean, estimate = (wave[0].cpu().numpy() for wave in (result.clean, result.waveform))
+        crops = crop(
+            UtterancePair(pair.id, clean, estimate), round(RANDOM_CROP_SECONDS * SAMPLE_RATE), crop_rng
+        )
+        pending.append(
+            (scorer.submit(clean[None], estimate[None]), scorer.submit(crops[0][None], crops[1][None]))
+        )
+        rows.append(
+            {"id": pair.id}
+            | _losses(result, discriminator, recipe)
+            | {
+                "ssnr": segmental_snr(clean, estimate),
+                "si_sdr": si_sdr(clean, estimate),
+                "gain": gain_of(result.waveform, result.clean).item(),
+                "inconsistency": inconsistency(result.estimate).item(),
+                "phase_error": phase_error(result.estimate, result.clean_spectrum).item(),
+            }
+        )
+    for row, (whole, cropped) in zip(rows, pending, strict=True):
+        score = whole.result()[0]
+        row["pesq"], row["pesq_reason"] = score.value, score.reason
+        row["pesq_random_crop"] = cropped.result()[0].value
+    for network, training in modes:
+        network.train(training)
+    return pd.DataFrame(rows)
+
+
+def whole_utterance(pair: UtterancePair, device: torch.device) -> Batch:
+    """A batch of one utterance, wrapped at its end to a multiple of the hop (public evaluation)."""
+    samples = -(-len(pair.clean) // CMGAN_STFT.hop) * CMGAN_STFT.hop
+    clean, noisy = (torch.from_numpy(np.resize(wave, samples))[None] for wave in (pair.clean, pair.noisy))
+    return Batch(clean.to(device), noisy.to(device), (pair.id,))
+
+
+def _losses(result: Forward, discriminator: nn.Module, recipe: Recipe) -> dict[str, float]:
+    clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
+    estimate_score = discriminator(clean_magnitude, estimated_magnitude)
+    published, normalised = (
+        generator_losses(
+            result.estimate,
+            result.clean_spectrum,
+            result.waveform,
+            result.time_target(target),
+            estimate_score,
+            recipe.loss_weights,
+        )
+        for target in ("published", "normalised")
+    )
+    trained = normalised if recipe.time_target == "normalised" else published
+    return {
+        "loss_real_imaginary": trained.real_imaginary.item(),
+        "loss_magnitude": trained.magnitude.item(),
+        "loss_time_published": published.time.item(),
+        "loss_time_normalised": normalised.time.item(),
+        "loss_metric": trained.metric.item(),
+        "loss_total": trained.total.item(),
+        "discriminator_estimate": estimate_score.item(),
+        "discriminator_clean": discriminator(clean_magnitude, clean_magnitude).item(),
+    }
