@@ -1,0 +1,107 @@
+"""The user's own recordings: a tree with clean/ and noisy/, checked before any manifest is written."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from data_prep.audio import SAMPLE_RATE, TOLERATED_SECONDS, AudioError, check_pair, read_audio, write_audio
+from data_prep.corpus import CorpusError, Recording, find_recordings
+from data_prep.manifest import Utterance, sha256_of, write_manifest
+from data_prep.splits import assign_splits, limit_splits
+
+
+def prepare_folder(
+    corpus_folder: str | Path,
+    output_folder: str | Path,
+    seed: int,
+    *,
+    train_utterances: int | None = None,
+    validation_utterances: int | None = None,
+    test_utterances: int | None = None,
+    resample: bool = False,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Check the recordings, split them by speaker and return the path of the manifest.csv written.
+
+    Recordings are referenced where they are; with `resample` those of another sample rate are converted to 16 kHz
+    copies under the output folder. Each limit is the largest number of recordings of that split, None for all.
+    A noisy recording up to 0.1 s longer or shorter than the clean one is cut at its end, and the note says so.
+    Raises CorpusError where the folders do not fit together, AudioError for a recording that cannot be used.
+    """
+    limits = {"train": train_utterances, "validation": validation_utterances, "test": test_utterances}
+    recordings = assign_splits(find_recordings(corpus_folder), seed)
+    chosen = limit_splits(recordings, limits, seed)
+    return write_corpus(chosen, output_folder, resample=resample, workers=workers, progress=progress)
+
+
+def write_corpus(
+    recordings: Sequence[Recording],
+    output_folder: str | Path,
+    *,
+    resample: bool = False,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Check every recording, write converted copies where asked for, and last the manifest; returns its path.
+
+    `progress` is called with the number of recordings done and of all. Raises CorpusError without recordings,
+    AudioError that names the first recording that cannot be used and counts the others.
+    """
+    if not recordings:
+        raise CorpusError(
+            f"{output_folder}: no recordings left to prepare; raise the limits or add recordings"
+        )
+    folder = Path(output_folder)
+    manifest = folder / "manifest.csv"
+    manifest.unlink(missing_ok=True)
+    utterances: list[Utterance] = []
+    problems: list[AudioError] = []
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        results = pool.map(lambda recording: _prepared(recording, folder, resample), recordings)
+        for done, result in enumerate(results, start=1):
+            (utterances if isinstance(result, Utterance) else problems).append(result)
+            if progress:
+                progress(done, len(recordings))
+    if problems:
+        others = f" ({len(problems) - 1} more recordings cannot be used)" if len(problems) > 1 else ""
+        raise AudioError(f"{problems[0]}{others}")
+    return write_manifest(utterances, manifest)
+
+
+def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance | AudioError:
+    try:
+        clean, noisy = (
+            read_audio(path, resample_to_16k=resample, tolerated_seconds=TOLERATED_SECONDS)
+            for path in (recording.clean_path, recording.noisy_path)
+        )
+        samples, cut = check_pair(clean, noisy, recording.id)
+        clean_path = _usable_path(recording.clean_path, clean, folder / "clean" / f"{recording.id}.wav")
+        noisy_path = _usable_path(recording.noisy_path, noisy, folder / "noisy" / f"{recording.id}.wav")
+    except AudioError as error:
+        return error
+    return Utterance(
+        id=recording.id,
+        split=recording.split,
+        speaker=recording.speaker,
+        clean_path=clean_path,
+        noisy_path=noisy_path,
+        samples=samples,
+        sample_rate=SAMPLE_RATE,
+        snr_db=None,
+        noise="",
+        clean_sha256=sha256_of(clean_path),
+        noisy_sha256=sha256_of(noisy_path),
+        note="; ".join(filter(None, (recording.note, cut))),
+    )
+
+
+def _usable_path(path: Path, samples: np.ndarray, copy: Path) -> Path:
+    if soundfile.info(path).samplerate == SAMPLE_RATE:
+        return path
+    # Resampling may overshoot a full-scale recording by a fraction of a dB.
+    write_audio(copy, np.clip(samples, -1, 1))
+    return copy

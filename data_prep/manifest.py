@@ -1,0 +1,182 @@
+"""The manifest: one row an utterance pair, the only thing that later steps read."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.audio import SAMPLE_RATE, TOLERATED_SECONDS, AudioError, read_audio
+
+SPLITS = ("train", "validation", "test")
+_AGAIN = "run 01_data_preparation again"
+
+
+class ManifestError(ValueError):
+    """A manifest cannot be used; the message names the file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One clean and noisy pair. Paths are absolute; `samples` is the length both have (readers cut to it)."""
+
+    id: str
+    split: str
+    speaker: str
+    clean_path: Path
+    noisy_path: Path
+    samples: int
+    sample_rate: int
+    snr_db: float | None
+    noise: str
+    clean_sha256: str
+    noisy_sha256: str
+    note: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the pair."""
+        return self.samples / self.sample_rate
+
+
+COLUMNS = tuple(field.name for field in fields(Utterance))
+
+
+def write_manifest(utterances: Sequence[Utterance], path: str | Path) -> Path:
+    """Write the manifest atomically; paths inside its folder become relative to it. Returns its path.
+
+    To be called after every audio file is written, so that a manifest stands for a finished corpus.
+    Raises ManifestError when there is nothing to write or an id occurs twice.
+    """
+    path = Path(path)
+    _check(utterances, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent.resolve()
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(
+            [_text(getattr(utterance, name), folder) for name in COLUMNS] for utterance in utterances
+        )
+    partial.replace(path)
+    return path
+
+
+def read_manifest(path: str | Path) -> list[Utterance]:
+    """Utterances of a manifest, in its order.
+
+    Raises ManifestError when the manifest or an audio file it names is missing, a column is missing, a value
+    cannot be read, it has no rows, or an id occurs twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ManifestError(f"{path}: no manifest there; {_AGAIN}")
+    folder = path.parent.resolve()
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ManifestError(f"{path}: columns missing: {', '.join(missing)}; {_AGAIN}")
+        utterances = [_utterance(row, folder, f"{path}, line {reader.line_num}") for row in reader]
+    _check(utterances, path)
+    absent = [
+        file for item in utterances for file in (item.clean_path, item.noisy_path) if not file.is_file()
+    ]
+    if absent:
+        raise ManifestError(f"{path}: {len(absent)} audio files missing, first {absent[0]}; {_AGAIN}")
+    return utterances
+
+
+def select_split(utterances: Sequence[Utterance], split: str) -> list[Utterance]:
+    """Utterances of one split, in their order. Raises ManifestError for an unknown or empty split."""
+    if split not in SPLITS:
+        raise ManifestError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
+    chosen = [utterance for utterance in utterances if utterance.split == split]
+    if not chosen:
+        raise ManifestError(
+            f"the manifest has no {split} utterances; add speech or raise the limit, then {_AGAIN}"
+        )
+    return chosen
+
+
+def read_pair(utterance: Utterance) -> tuple[np.ndarray, np.ndarray]:
+    """Clean and noisy samples cut to the length both have: two (N,) float32 of scale ±1.
+
+    Raises AudioError where a file is unusable or shorter than the manifest says.
+    """
+    paths = utterance.clean_path, utterance.noisy_path
+    pair = [read_audio(path, tolerated_seconds=TOLERATED_SECONDS) for path in paths]
+    for samples, path in zip(pair, paths, strict=True):
+        if len(samples) < utterance.samples:
+            raise AudioError(
+                f"{path}: {len(samples)} samples where the manifest says {utterance.samples}; {_AGAIN}"
+            )
+    return pair[0][: utterance.samples], pair[1][: utterance.samples]
+
+
+def verify_checksums(utterances: Sequence[Utterance]) -> None:
+    """Compare every file with its SHA-256. Raises ManifestError naming the first file that changed."""
+    for utterance in utterances:
+        expected = {
+            utterance.clean_path: utterance.clean_sha256,
+            utterance.noisy_path: utterance.noisy_sha256,
+        }
+        for path, checksum in expected.items():
+            if sha256_of(path) != checksum:
+                raise ManifestError(f"{path}: changed since the manifest was written; {_AGAIN}")
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(value: str | int | float | Path | None, folder: Path) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Path):
+        resolved = value.resolve()
+        inside = resolved.is_relative_to(folder)
+        return (resolved.relative_to(folder) if inside else resolved).as_posix()
+    return str(value)
+
+
+def _utterance(row: dict[str, str], folder: Path, where: str) -> Utterance:
+    try:
+        return Utterance(
+            id=row["id"],
+            split=row["split"],
+            speaker=row["speaker"],
+            clean_path=folder / row["clean_path"],
+            noisy_path=folder / row["noisy_path"],
+            samples=int(row["samples"]),
+            sample_rate=int(row["sample_rate"]),
+            snr_db=float(row["snr_db"]) if row["snr_db"] else None,
+            noise=row["noise"],
+            clean_sha256=row["clean_sha256"],
+            noisy_sha256=row["noisy_sha256"],
+            note=row["note"],
+        )
+    except (ValueError, TypeError) as error:
+        raise ManifestError(f"{where}: a value is missing or unreadable ({error}); {_AGAIN}") from error
+
+
+def _check(utterances: Sequence[Utterance], path: Path) -> None:
+    if not utterances:
+        raise ManifestError(f"{path}: a manifest needs at least one utterance; {_AGAIN}")
+    seen: set[str] = set()
+    for utterance in utterances:
+        if utterance.id in seen:
+            raise ManifestError(f"{path}: id {utterance.id!r} occurs twice; rename one of the recordings")
+        seen.add(utterance.id)
+        if utterance.split not in SPLITS:
+            raise ManifestError(f"{path}: {utterance.id}: unknown split {utterance.split!r}; {_AGAIN}")
+        if utterance.samples < 1 or utterance.sample_rate != SAMPLE_RATE:
+            raise ManifestError(
+                f"{path}: {utterance.id}: {utterance.samples} samples at {utterance.sample_rate} Hz, "
+                f"expected at least 1 at {SAMPLE_RATE} Hz; {_AGAIN}"
+            )
