@@ -1,0 +1,63 @@
+"""Which of the project's own files a module needs: what a step must rerun for when it changes."""
+
+import ast
+from pathlib import Path
+
+OWN_PACKAGES = ("cmgan", "data_prep")
+
+
+def code_closure(modules: list[str], root: Path) -> list[str]:
+    """Files (relative to `root`, sorted) of the modules and of all own modules they import, however deep.
+
+    Raises FileNotFoundError for a module without a file.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found[module] = _file_of(module, root)
+        waiting += [name for name in _imports(found[module]) if _exists(name, root)]
+    return sorted(str(path.relative_to(root)) for path in set(found.values()))
+
+
+def notebook_modules(notebook: Path) -> list[str]:
+    """Own modules that a notebook imports, from the text of its code cells."""
+    import nbformat
+
+    cells = nbformat.read(notebook, as_version=4).cells
+    names = {name for cell in cells if cell.cell_type == "code" for name in _imports_in(cell.source)}
+    root = notebook.parents[1]
+    return sorted(name for name in names if _exists(name, root))
+
+
+def _imports(path: Path) -> set[str]:
+    return _imports_in(path.read_text())
+
+
+def _imports_in(source: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import module` and `from module import name` look alike: offer both.
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in OWN_PACKAGES}
+
+
+def _exists(module: str, root: Path) -> bool:
+    try:
+        _file_of(module, root)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _file_of(module: str, root: Path) -> Path:
+    base = root.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"no file for module {module} under {root}")

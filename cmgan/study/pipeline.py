@@ -1,0 +1,120 @@
+"""One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from cmgan.progress import duration
+from cmgan.study.paths import repository_root
+from cmgan.study.profile import Profile, parse_override, profile_from, read_settings
+from data_prep.folder import check_corpus
+
+
+def main(
+    profile_name: Annotated[
+        str, typer.Argument(metavar="PROFILE", help="a file of notebooks/profiles")
+    ] = "laptop",
+    corpus: Annotated[
+        str, typer.Option(help="folder with clean/ and noisy/ instead of synthetic speech")
+    ] = "",
+    config: Annotated[list[str] | None, typer.Option(help="setting=value, overrides the profile")] = None,
+    cores: Annotated[str, typer.Option(help="jobs at a time, or all")] = "all",
+    redraw: Annotated[bool, typer.Option(help="only draw the figures and write the report again")] = False,
+) -> None:
+    """Run a profile to results/RUN/report/index.html; what is up to date is not done again."""
+    root = repository_root()
+    try:
+        profile = checked_profile(root, profile_name, corpus, config or [])
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    folder = root / "results" / profile.run
+    started = time.monotonic()
+    with only_one(folder):
+        settings = folder / "profile.yaml"
+        settings.write_text(yaml.safe_dump(vars(profile), sort_keys=False))
+        if not redraw and _is_up_to_date(root, settings, cores):
+            print(f"Nothing to do: {folder / 'report' / 'index.html'} is up to date.")
+            return
+        print(f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds")
+        options = ["--forcerun", "comparison_report", "--rerun-triggers", "input"] if redraw else []
+        code = _snakemake(root, settings, cores, [*options, "--keep-going", "--quiet", "rules", "host"])
+    took = duration(time.monotonic() - started)
+    if code:
+        sys.exit(
+            f"The run stopped after {took}: the lines above marked 'failed' say why, "
+            "the executed notebooks they name show where. The same command goes on from here."
+        )
+    print(f"Done in {took}. The report: {folder / 'report' / 'index.html'}")
+
+
+def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Profile:
+    """The profile with its overrides, and its corpus looked at, before any work starts.
+
+    Raises ValueError or OSError with one line that names what is wrong and what to do.
+    """
+    overrides = dict(parse_override(text) for text in config)
+    if corpus:
+        overrides["corpus_path"] = str(Path(corpus).expanduser().resolve())
+    settings = read_settings(name, root / "notebooks" / "profiles", overrides)
+    if corpus and settings["corpus"] == "synthetic":
+        settings["corpus"] = "folder"
+    profile = profile_from(settings)
+    if profile.corpus == "folder":
+        check_corpus(Path(profile.corpus_path))
+    return profile
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; a second call on the same one ends with a message instead of mixing results.
+
+    The lock goes with the process, so that a killed run leaves nothing to clean up.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(
+                f"error: {folder} is being written by another run: wait for it or choose --config run=<name>"
+            )
+        yield
+
+
+def _is_up_to_date(root: Path, settings: Path, cores: str) -> bool:
+    command = _command(settings, cores, ["--dry-run", "--quiet", "all"])
+    # A dry run says "Nothing to be done" when every output is newer than what it depends on.
+    result = subprocess.run(
+        command, cwd=root, env=_environment(), capture_output=True, text=True, check=False
+    )
+    return result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
+
+
+def _snakemake(root: Path, settings: Path, cores: str, options: list[str]) -> int:
+    return subprocess.run(
+        _command(settings, cores, options), cwd=root, env=_environment(), check=False
+    ).returncode
+
+
+def _command(settings: Path, cores: str, options: list[str]) -> list[str]:
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "notebooks/Snakefile", "--cores", cores]
+    # only_one() is the lock; a job cut off by a kill is done again.
+    return [*snakemake, "--configfile", str(settings), "--nolock", "--rerun-incomplete", *options]
+
+
+def _environment() -> dict[str, str]:
+    """This environment with the running interpreter's `python` first, for the jobs' shells."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+if __name__ == "__main__":
+    typer.run(main)

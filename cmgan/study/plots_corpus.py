@@ -1,0 +1,69 @@
+"""Figures of a prepared corpus: how long, how noisy, and what one utterance looks like."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure
+
+from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, compressed_spectrum, magnitude
+from cmgan.study.figure_files import TEXT_WIDTH
+
+HERTZ_PER_BIN = SAMPLE_RATE / CMGAN_STFT.n_fft
+SECONDS_PER_FRAME = CMGAN_STFT.hop / SAMPLE_RATE
+
+
+def corpus_overview(utterances: pd.DataFrame) -> Figure:
+    """Durations by split and signal-to-noise ratios by split; columns split, seconds, snr_db."""
+    figure, axes = plt.subplots(1, 2, figsize=(TEXT_WIDTH, 2.2))
+    counts = utterances["split"].value_counts()
+    frame = utterances.assign(split=[f"{split} (n = {counts[split]})" for split in utterances["split"]])
+    sns.stripplot(frame, x="seconds", y="split", ax=axes[0], size=3, color="C0")
+    axes[0].set(xlabel="duration (s)", ylabel="", title="duration of the utterances")
+    axes[1].set_title("signal-to-noise ratio")
+    if utterances["snr_db"].notna().any():
+        table = pd.crosstab(utterances["snr_db"], utterances["split"])
+        table.plot.bar(ax=axes[1], width=0.8)
+        axes[1].set(xlabel="SNR over active speech (dB)", ylabel="utterances")
+        axes[1].legend(title="")
+    else:
+        axes[1].text(0.5, 0.5, "not stated by this corpus", ha="center", transform=axes[1].transAxes)
+    return figure
+
+
+def spectrogram_frame(clean: np.ndarray, noisy: np.ndarray) -> pd.DataFrame:
+    """Compressed magnitudes of a pair of waveforms (N,), one row per frame and bin: seconds, hertz, clean, noisy."""
+    waves = torch.from_numpy(np.stack([clean, noisy]))
+    values = magnitude(compressed_spectrum(waves)).numpy()[:, ::2]
+    frames, bins = np.indices(values.shape[1:])
+    return pd.DataFrame(
+        {
+            "seconds": (frames * 2 * SECONDS_PER_FRAME).ravel().round(4),
+            "hertz": (bins * HERTZ_PER_BIN).ravel(),
+            "clean": values[0].ravel().round(4),
+            "noisy": values[1].ravel().round(4),
+        }
+    )
+
+
+def pair_of_spectrograms(frame: pd.DataFrame) -> Figure:
+    """Clean and noisy compressed magnitude side by side on one colour scale; frame of `spectrogram_frame`."""
+    figure, axes = plt.subplots(1, 2, figsize=(TEXT_WIDTH, 2.2), sharey=True)
+    limit = frame[["clean", "noisy"]].max().max()
+    for axis, name in zip(axes, ("clean", "noisy"), strict=True):
+        image = frame.pivot(index="hertz", columns="seconds", values=name)
+        mesh = axis.pcolormesh(
+            image.columns,
+            image.index / 1000,
+            image.to_numpy(),
+            vmin=0,
+            vmax=limit,
+            cmap="cividis",
+            rasterized=True,
+        )
+        axis.set(title=name, xlabel="time (s)")
+        axis.grid(visible=False)
+    axes[0].set_ylabel("frequency (kHz)")
+    figure.colorbar(mesh, ax=axes, label="|X|$^{0.3}$")
+    return figure

@@ -1,0 +1,68 @@
+"""What 01_data_preparation computes: a manifest from the corpus that the parameters name, and tables of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from cmgan.study.notebook_parameters import DataParameters
+from cmgan.study.paths import run_folder
+from data_prep.folder import prepare_folder
+from data_prep.manifest import read_manifest
+from data_prep.synthetic import prepare_synthetic
+from data_prep.voicebank import prepare_voicebank
+
+
+def prepare_corpus(parameters: DataParameters, report: Callable[[str], None] = print) -> Path:
+    """Prepare the corpus under results/RUN/data and return its manifest.
+
+    Raises CorpusError, AudioError or ValueError with one line that names the file or setting at fault.
+    """
+    output = run_folder(parameters.run) / "data"
+    limits = {
+        "train_utterances": parameters.train_utterances,
+        "validation_utterances": parameters.validation_utterances,
+        "test_utterances": parameters.test_utterances,
+    }
+    report(f"preparing the {parameters.corpus} corpus under {output}")
+    if parameters.corpus == "synthetic":
+        return prepare_synthetic(output, parameters.seed, **limits)
+    given = {name: count or None for name, count in limits.items()}
+    if parameters.corpus == "folder":
+        return prepare_folder(Path(parameters.corpus_path), output, parameters.seed, **given)
+    if parameters.corpus == "voicebank":
+        return prepare_voicebank(Path(parameters.corpus_path), output, parameters.seed, **given)
+    raise ValueError(f"unknown corpus {parameters.corpus!r}: use synthetic, folder or voicebank")
+
+
+def manifest_frame(manifest: Path) -> pd.DataFrame:
+    """The manifest as a frame with the duration in seconds."""
+    frame = pd.DataFrame([vars(utterance) for utterance in read_manifest(manifest)])
+    return frame.assign(seconds=frame["samples"] / frame["sample_rate"])
+
+
+def split_table(utterances: pd.DataFrame) -> pd.DataFrame:
+    """Utterances, speakers, noises and minutes of each split."""
+    table = utterances.groupby("split").agg(
+        utterances=("id", "size"),
+        speakers=("speaker", "nunique"),
+        noises=("noise", lambda names: names[names != ""].nunique()),
+        minutes=("seconds", lambda seconds: round(seconds.sum() / 60, 2)),
+        notes=("note", lambda notes: (notes != "").sum()),
+    )
+    return table.reindex([split for split in ("train", "validation", "test") if split in table.index])
+
+
+def overlap_between_splits(utterances: pd.DataFrame) -> str:
+    """Sentences on which speakers and noises training and test share (Markdown)."""
+    return " ".join(_shared(utterances, column) for column in ("speaker", "noise"))
+
+
+def _shared(utterances: pd.DataFrame, column: str) -> str:
+    named = utterances[utterances[column] != ""]
+    train, test = (set(named.loc[named["split"] == split, column]) for split in ("train", "test"))
+    if not train or not test:
+        return f"This corpus does not say which {column} an utterance has."
+    shared = sorted(train & test)
+    verdict = f"share {', '.join(shared)}" if shared else f"share no {column}"
+    return f"Training ({len(train)}) and test ({len(test)}) {verdict}."
