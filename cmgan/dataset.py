@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from cmgan.signal import SAMPLE_RATE
-from data_prep.audio import read_audio
-from data_prep.manifest import read_manifest
+from data_prep.manifest import read_manifest, read_pair, select_split
 
 
 @dataclass(frozen=True)
@@ -34,21 +33,12 @@ class Batch:
 def load_pairs(manifest: Path, split: str, limit: int = 0) -> list[UtterancePair]:
     """Decode the utterances of a split once; `limit` > 0 takes that many, evenly spread over the split.
 
-    Raises ValueError when the split is empty, AudioError for an unreadable file.
+    Raises ManifestError for a missing manifest or an empty split, AudioError for an unusable file.
     """
-    utterances = [row for row in read_manifest(manifest) if row.split == split]
-    if not utterances:
-        raise ValueError(
-            f"{manifest} has no utterance in split {split!r}: run 01_data_preparation with more data"
-        )
+    utterances = select_split(read_manifest(manifest), split)
     if 0 < limit < len(utterances):
         utterances = [utterances[i] for i in np.linspace(0, len(utterances) - 1, limit).round().astype(int)]
-    return [
-        UtterancePair(
-            row.id, read_audio(row.clean_path)[: row.samples], read_audio(row.noisy_path)[: row.samples]
-        )
-        for row in utterances
-    ]
+    return [UtterancePair(utterance.id, *read_pair(utterance)) for utterance in utterances]
 
 
 def crop(pair: UtterancePair, samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

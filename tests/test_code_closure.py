@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from cmgan.study.code_closure import code_closure
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_closure_holds_what_a_module_imports_however_deep():
+    files = code_closure(["cmgan.losses"], ROOT)
+    assert {"cmgan/losses.py", "cmgan/signal.py", "cmgan/labels.py", "cmgan/recipe.py"} <= set(files)
+
+
+def test_the_closure_leaves_out_what_a_module_does_not_import():
+    assert not any("training" in file or "study" in file for file in code_closure(["cmgan.signal"], ROOT))
+
+
+def test_a_module_without_a_file_is_named():
+    with pytest.raises(FileNotFoundError, match=r"cmgan\.nowhere"):
+        code_closure(["cmgan.nowhere"], ROOT)
