@@ -1,0 +1,82 @@
+"""The parameters of each notebook, one data class a notebook, in the order of its parameters cell."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataParameters:
+    """01_data_preparation."""
+
+    run: str
+    corpus: str
+    corpus_path: str
+    seed: int
+    train_utterances: int
+    validation_utterances: int
+    test_utterances: int
+
+
+@dataclass(frozen=True)
+class SilenceParameters:
+    """02_silence_analysis: crop_seconds and doses_ms are lists of lengths, crops is the number for each."""
+
+    run: str
+    seed: int
+    crop_seconds: list
+    batch_sizes: list
+    crops: int
+    doses_ms: list
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """03_training: after the seed, the fields of `cmgan.recipe.Budget`."""
+
+    run: str
+    arm: str
+    seed: int
+    channels: int
+    blocks: int
+    discriminator_width: int
+    epochs: int
+    batch_size: int
+    crop_seconds: float
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    decay_epochs: int
+    decay_factor: float
+    validation_utterances: int
+    mixed_precision: str
+    threads: int
+    pesq_workers: int
+    pesq_time_limit: float
+
+
+@dataclass(frozen=True)
+class EvaluationParameters:
+    """04_evaluation."""
+
+    run: str
+    arm: str
+    seed: int
+    checkpoint: str
+    threads: int
+    audio_files: int
+
+
+@dataclass(frozen=True)
+class LogsParameters:
+    """05_published_logs: an empty path means the table that comes with the package."""
+
+    run: str
+    training_logs: str
+    results: str
+
+
+@dataclass(frozen=True)
+class ReportParameters:
+    """06_comparison_report."""
+
+    run: str
+    arms: list
+    seeds: list
