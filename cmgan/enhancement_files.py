@@ -1,0 +1,123 @@
+"""Enhance audio files and folders of them; every problem is one line that names the file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from torch import nn
+
+from cmgan.enhancement import enhance
+from data_prep.audio import AudioError
+
+SUFFIXES = (".wav", ".flac")
+
+
+@dataclass(frozen=True)
+class EnhancedFile:
+    """What became of one file; `error` is empty where the target was written.
+
+    clipped: samples beyond ±1 that were set to it, because the target holds integers.
+    """
+
+    source: Path
+    target: Path
+    sample_rate: int = 0
+    channels: int = 0
+    seconds: float = 0.0
+    clipped: int = 0
+    error: str = ""
+
+
+def enhance_file(model: nn.Module, source: str | Path, target: str | Path) -> EnhancedFile:
+    """Enhance one audio file into another of the same sample rate, channels, length and sample format.
+
+    The container follows the target's suffix (.wav or .flac); the target appears whole or not at all. Raises
+    AudioError for a source that cannot be used and a target that is the source or of another kind.
+    """
+    source, target = Path(source), Path(target)
+    _check_target(source, target)
+    noisy, sample_rate, subtype = _read(source)
+    try:
+        enhanced = enhance(model, noisy, sample_rate)
+    except ValueError as error:
+        raise AudioError(f"{source}: {error}") from error
+    clipped = _write(target, enhanced, sample_rate, subtype)
+    return EnhancedFile(
+        source, target, sample_rate, noisy.shape[1], len(noisy) / sample_rate, clipped=clipped
+    )
+
+
+def enhance_folder(model: nn.Module, source: str | Path, target: str | Path) -> Iterator[EnhancedFile]:
+    """Enhance every WAV and FLAC file below `source` to the same place below `target`, one result at a time.
+
+    A file that cannot be used becomes a result with its error, and the next one follows. Raises AudioError
+    for a missing folder or one without audio.
+    """
+    source, target = Path(source), Path(target)
+    if not source.is_dir():
+        raise AudioError(f"{source}: no such folder; check the path")
+    if source.resolve() == target.resolve():
+        raise AudioError(f"{target}: is the source folder itself; give another one for the enhanced files")
+    found = [path for path in sorted(source.rglob("*")) if _is_audio(path) and target not in path.parents]
+    if not found:
+        raise AudioError(f"{source}: holds no WAV or FLAC files; check the path")
+    for path in found:
+        destination = target / path.relative_to(source)
+        try:
+            yield enhance_file(model, path, destination)
+        except AudioError as error:
+            yield EnhancedFile(path, destination, error=str(error))
+
+
+def _is_audio(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _check_target(source: Path, target: Path) -> None:
+    if target.suffix.lower() not in SUFFIXES:
+        raise AudioError(
+            f"{target}: cannot write {target.suffix or 'a file without suffix'}; use .wav or .flac"
+        )
+    if source.resolve() == target.resolve():
+        raise AudioError(f"{target}: is the source itself; give another name for the enhanced file")
+
+
+def _read(path: Path) -> tuple[np.ndarray, int, str]:
+    """Samples (N, channels) float32, sample rate, sample format."""
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file; check the path")
+    try:
+        with soundfile.SoundFile(path) as file:
+            return file.read(dtype="float32", always_2d=True), file.samplerate, file.subtype
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{path}: not readable as audio ({error.error_string}); replace it with a WAV or FLAC file"
+        ) from error
+
+
+def _write(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> int:
+    """Write atomically and return how many samples were clipped."""
+    container = path.suffix[1:].upper()
+    if not soundfile.check_format(container, subtype):
+        subtype = soundfile.default_subtype(container)
+    holds_floats = subtype in ("FLOAT", "DOUBLE")
+    clipped = 0 if holds_floats else int((np.abs(samples) > 1).sum())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        soundfile.write(
+            partial,
+            samples if holds_floats else np.clip(samples, -1, 1),
+            sample_rate,
+            subtype=subtype,
+            format=container,
+        )
+    except soundfile.LibsndfileError as error:
+        partial.unlink(missing_ok=True)
+        raise AudioError(
+            f"{path}: cannot be written ({error.error_string}); check the folder and sample rate"
+        ) from error
+    partial.replace(path)
+    return clipped
