@@ -36,7 +36,7 @@ def read_audio(
     if header.samplerate != SAMPLE_RATE and not resample_to_16k:
         raise AudioError(
             f"{path}: sample rate {header.samplerate} Hz, expected {SAMPLE_RATE} Hz; "
-            f"convert it first, or pass resample=True (--resample)"
+            f"convert it first (python -m data_prep --corpus folder --resample writes 16 kHz copies)"
         )
     try:
         samples, rate = soundfile.read(path, dtype="float64")

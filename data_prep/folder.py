@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -11,6 +12,17 @@ from data_prep.audio import SAMPLE_RATE, TOLERATED_SECONDS, AudioError, check_pa
 from data_prep.corpus import CorpusError, Recording, find_recordings
 from data_prep.manifest import Utterance, sha256_of, write_manifest
 from data_prep.splits import assign_splits, limit_splits
+
+Result = TypeVar("Result")
+
+
+def check_corpus(corpus_folder: str | Path, *, resample: bool = False, workers: int = 2) -> int:
+    """Look at every file of a corpus without writing any; returns the number of pairs.
+
+    Raises CorpusError or AudioError, as `prepare_folder` would.
+    """
+    recordings = assign_splits(find_recordings(corpus_folder), seed=0)
+    return len(_each(lambda item: _checked(item, resample)[2], recordings, workers))
 
 
 def prepare_folder(
@@ -58,38 +70,55 @@ def write_corpus(
     folder = Path(output_folder)
     manifest = folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
-    utterances: list[Utterance] = []
+    utterances = _each(lambda item: _prepared(item, folder, resample), recordings, workers, progress)
+    return write_manifest(utterances, manifest)
+
+
+def _each(
+    work: Callable[[Recording], Result],
+    recordings: Sequence[Recording],
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """Results of the work in order; the AudioErrors of all recordings are raised as one that counts them."""
+    results: list[Result] = []
     problems: list[AudioError] = []
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        results = pool.map(lambda recording: _prepared(recording, folder, resample), recordings)
-        for done, result in enumerate(results, start=1):
-            (utterances if isinstance(result, Utterance) else problems).append(result)
+        pending = [pool.submit(work, recording) for recording in recordings]
+        for done, future in enumerate(pending, start=1):
+            try:
+                results.append(future.result())
+            except AudioError as error:
+                problems.append(error)
             if progress:
                 progress(done, len(recordings))
     if problems:
         others = f" ({len(problems) - 1} more recordings cannot be used)" if len(problems) > 1 else ""
         raise AudioError(f"{problems[0]}{others}")
-    return write_manifest(utterances, manifest)
+    return results
 
 
-def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance | AudioError:
-    try:
-        clean, noisy = (
-            read_audio(path, resample_to_16k=resample, tolerated_seconds=TOLERATED_SECONDS)
-            for path in (recording.clean_path, recording.noisy_path)
-        )
-        samples, cut = check_pair(clean, noisy, recording.id)
-        clean_path = _usable_path(recording.clean_path, clean, folder / "clean" / f"{recording.id}.wav")
-        noisy_path = _usable_path(recording.noisy_path, noisy, folder / "noisy" / f"{recording.id}.wav")
-    except AudioError as error:
-        return error
+def _checked(recording: Recording, resample: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """Clean and noisy samples cut to one length, and a note where they had to be."""
+    clean, noisy = (
+        read_audio(path, resample_to_16k=resample, tolerated_seconds=TOLERATED_SECONDS)
+        for path in (recording.clean_path, recording.noisy_path)
+    )
+    samples, note = check_pair(clean, noisy, recording.id)
+    return clean[:samples], noisy[:samples], note
+
+
+def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
+    clean, noisy, cut = _checked(recording, resample)
+    clean_path = _usable_path(recording.clean_path, clean, folder / "clean" / f"{recording.id}.wav")
+    noisy_path = _usable_path(recording.noisy_path, noisy, folder / "noisy" / f"{recording.id}.wav")
     return Utterance(
         id=recording.id,
         split=recording.split,
         speaker=recording.speaker,
         clean_path=clean_path,
         noisy_path=noisy_path,
-        samples=samples,
+        samples=len(clean),
         sample_rate=SAMPLE_RATE,
         snr_db=None,
         noise="",

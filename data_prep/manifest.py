@@ -145,7 +145,9 @@ def _text(value: str | int | float | Path | None, folder: Path) -> str:
     return str(value)
 
 
-def _utterance(row: dict[str, str], folder: Path, where: str) -> Utterance:
+def _utterance(row: dict[str, str | None], folder: Path, where: str) -> Utterance:
+    if None in row.values():
+        raise ManifestError(f"{where}: the row is cut short; {_AGAIN}")
     try:
         return Utterance(
             id=row["id"],
@@ -161,7 +163,7 @@ def _utterance(row: dict[str, str], folder: Path, where: str) -> Utterance:
             noisy_sha256=row["noisy_sha256"],
             note=row["note"],
         )
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ManifestError(f"{where}: a value is missing or unreadable ({error}); {_AGAIN}") from error
 
 

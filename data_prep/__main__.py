@@ -1,0 +1,82 @@
+"""Prepare a corpus from the command line: python -m data_prep --corpus synthetic --output corpora/synthetic."""
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from data_prep.folder import prepare_folder
+from data_prep.manifest import SPLITS, read_manifest
+from data_prep.speech import SpeechError
+from data_prep.synthetic import prepare_synthetic
+from data_prep.voicebank import prepare_voicebank
+
+_NOTES_SHOWN = 5
+
+
+class Corpus(StrEnum):
+    """Where the speech comes from."""
+
+    SYNTHETIC = "synthetic"
+    FOLDER = "folder"
+    VOICEBANK = "voicebank"
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="folder for the manifest and the audio written")],
+    corpus: Annotated[Corpus, typer.Option(help="where the speech comes from")] = Corpus.SYNTHETIC,
+    path: Annotated[Path | None, typer.Option(help="folder of the recordings (not for synthetic)")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="same seed, same files and splits")] = 0,
+    train: Annotated[
+        int | None, typer.Option(min=1, help="training utterances (recordings: at most)")
+    ] = None,
+    validation: Annotated[int | None, typer.Option(min=1, help="validation utterances, likewise")] = None,
+    test: Annotated[int | None, typer.Option(min=1, help="test utterances, likewise")] = None,
+    resample: Annotated[
+        bool, typer.Option(help="convert recordings of other sample rates to 16 kHz")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="utterances worked on at a time")] = 2,
+) -> None:
+    """Prepare a corpus: audio where none is there yet, and the manifest that every later step reads."""
+    if (path is None) != (corpus is Corpus.SYNTHETIC):
+        raise typer.BadParameter("give --path with folder and voicebank, and not with synthetic")
+    if resample and corpus is not Corpus.FOLDER:
+        raise typer.BadParameter("--resample is for --corpus folder; the others are 16 kHz in any case")
+    counts = {"train_utterances": train, "validation_utterances": validation, "test_utterances": test}
+    with tqdm(unit="utterance", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        asked = {name: count for name, count in counts.items() if count is not None}
+        prepare = {
+            Corpus.SYNTHETIC: partial(prepare_synthetic, output, seed),
+            Corpus.FOLDER: partial(prepare_folder, path, output, seed, resample=resample),
+            Corpus.VOICEBANK: partial(prepare_voicebank, path, output, seed),
+        }[corpus]
+        try:
+            manifest = prepare(workers=workers, progress=show, **asked)
+        except (ValueError, OSError, SpeechError) as error:
+            bar.close()
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+    utterances = read_manifest(manifest)
+    typer.echo(f"wrote {manifest}")
+    for split in SPLITS:
+        members = [item for item in utterances if item.split == split]
+        minutes = sum(item.seconds for item in members) / 60
+        speakers = len({item.speaker for item in members})
+        typer.echo(f"{split}: {len(members)} utterances, {speakers} speakers, {minutes:.1f} min")
+    noted = [item for item in utterances if item.note]
+    for item in noted[:_NOTES_SHOWN]:
+        typer.echo(f"note on {item.id}: {item.note}")
+    if len(noted) > _NOTES_SHOWN:
+        typer.echo(f"{len(noted) - _NOTES_SHOWN} more notes are in the manifest")
+
+
+if __name__ == "__main__":
+    typer.run(main)

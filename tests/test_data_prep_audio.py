@@ -1,0 +1,149 @@
+"""Reading and writing audio: what is refused, in which words, and what comes back unchanged."""
+
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from data_prep.audio import AudioError, check_pair, read_audio, resample, write_audio
+
+
+def tone(seconds=0.5, rate=16_000, hertz=440.0):
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+
+
+def one_line_error(call, *words):
+    with pytest.raises(AudioError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+    return message
+
+
+def test_missing_file_is_named(tmp_path):
+    one_line_error(lambda: read_audio(tmp_path / "no.wav"), "no.wav", "no such file")
+
+
+def test_file_of_zero_bytes_is_called_empty(tmp_path):
+    path = tmp_path / "a.wav"
+    path.touch()
+    one_line_error(lambda: read_audio(path), str(path), "0 bytes")
+
+
+def test_header_without_samples_is_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(0), 16_000)
+    one_line_error(lambda: read_audio(path), str(path), "no samples")
+
+
+@pytest.mark.parametrize("kept", [20, 44, 45, 5_000])
+def test_truncated_wav_is_detected_wherever_it_is_cut(tmp_path, kept):
+    path = tmp_path / "a.wav"
+    write_audio(path, tone())
+    path.write_bytes(path.read_bytes()[:kept])
+    one_line_error(lambda: read_audio(path), str(path), "truncated", "again")
+
+
+def test_truncated_flac_is_detected(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 40_000), 16_000)
+    path.write_bytes(path.read_bytes()[:20_000])
+    one_line_error(lambda: read_audio(path), str(path), "truncated")
+
+
+def test_small_truncation_passes_only_where_tolerated(tmp_path):
+    path = tmp_path / "a.wav"
+    write_audio(path, tone())
+    path.write_bytes(path.read_bytes()[:-320])
+    one_line_error(lambda: read_audio(path), "320 of 16000 bytes")
+    assert len(read_audio(path, tolerated_seconds=0.1)) == 8_000 - 160
+    path.write_bytes(path.read_bytes()[:-4_000])
+    one_line_error(lambda: read_audio(path, tolerated_seconds=0.1), "truncated")
+
+
+def test_length_unknown_to_a_streaming_writer_is_no_truncation(tmp_path):
+    path = tmp_path / "a.wav"
+    write_audio(path, tone())
+    content = bytearray(path.read_bytes())
+    content[40:44] = struct.pack("<I", 0xFFFFFFFF)
+    path.write_bytes(content)
+    assert len(read_audio(path)) == 8_000
+
+
+def test_text_file_is_unreadable(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_text("these are not the samples you are looking for")
+    one_line_error(lambda: read_audio(path), str(path), "not readable as audio")
+
+
+def test_stereo_is_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([tone(), tone()], axis=1), 16_000)
+    one_line_error(lambda: read_audio(path), str(path), "2 channels", "mono")
+
+
+def test_other_sample_rate_is_refused_unless_converted(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(rate=48_000), 48_000)
+    one_line_error(lambda: read_audio(path), str(path), "48000 Hz", "--resample")
+    converted = read_audio(path, resample_to_16k=True)
+    assert len(converted) == 8_000
+    np.testing.assert_allclose(converted[500:-500], tone()[500:-500], atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_not_finite_are_refused(tmp_path, value):
+    path = tmp_path / "a.wav"
+    samples = tone()
+    samples[7] = value
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    one_line_error(lambda: read_audio(path), str(path), "1 samples are NaN or infinite")
+    one_line_error(lambda: write_audio(tmp_path / "b.wav", samples), "b.wav", "NaN")
+    assert not (tmp_path / "b.wav").exists()
+
+
+def test_clipping_is_refused_on_writing(tmp_path):
+    one_line_error(lambda: write_audio(tmp_path / "a.wav", 3 * tone()), "peak 1.5", "clip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_cannot_be_written(tmp_path):
+    one_line_error(lambda: write_audio(tmp_path / "a.wav", np.zeros(0)), "(0,)")
+
+
+@given(arrays(np.int16, st.integers(1, 200), elements=st.integers(-32_768, 32_767)))
+def test_16_bit_samples_survive_writing_and_reading(tmp_path_factory, quantised):
+    path = tmp_path_factory.mktemp("audio") / "a.wav"
+    write_audio(path, quantised / 32_768)
+    np.testing.assert_array_equal(read_audio(path) * 32_768, quantised)
+
+
+def test_the_same_samples_give_the_same_bytes(tmp_path):
+    write_audio(tmp_path / "a.wav", tone())
+    write_audio(tmp_path / "b.wav", tone())
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_resampling_removes_what_the_new_rate_cannot_hold():
+    above = tone(rate=48_000, hertz=10_000)
+    assert np.abs(resample(above, 48_000, 16_000)[200:-200]).max() < 1e-4
+
+
+def test_small_length_difference_is_cut_with_a_note():
+    assert check_pair(np.zeros(5_000), np.zeros(4_840), "x") == (
+        4_840,
+        "noisy is 160 samples shorter; both are cut to it",
+    )
+    assert check_pair(np.zeros(3_400), np.zeros(5_000), "x")[0] == 3_400
+    assert check_pair(np.zeros(10), np.zeros(10), "x") == (10, "")
+
+
+def test_large_length_difference_is_an_error():
+    one_line_error(lambda: check_pair(np.zeros(5_000), np.zeros(3_399), "p1_2"), "p1_2", "5000", "3399")

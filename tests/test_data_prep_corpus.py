@@ -1,0 +1,203 @@
+"""Finding pairs and speakers in a tree of recordings, and dividing them into splits."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep.corpus import CorpusError, Recording, find_recordings
+from data_prep.splits import assign_splits, hold_out_speakers, limit_splits
+
+
+def make_tree(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def make_pairs(folder, *names, clean="clean", noisy="noisy"):
+    return make_tree(folder, *(f"{kind}/{name}" for kind in (clean, noisy) for name in names))
+
+
+def recordings_of(**counts):
+    return [
+        Recording(f"{speaker}_{number}", None, None, "", speaker)
+        for speaker, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def splits_by_speaker(recordings):
+    return {item.speaker: item.split for item in recordings}
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(CorpusError, match=r"nowhere: no such folder"):
+        find_recordings(tmp_path / "nowhere")
+
+
+def test_folder_without_clean_and_noisy_says_how_to_name_them(tmp_path):
+    make_tree(tmp_path, "speech/a.wav")
+    with pytest.raises(CorpusError, match="no clean/ and noisy/ folders in it"):
+        find_recordings(tmp_path)
+
+
+def test_clean_without_noisy_is_named(tmp_path):
+    make_tree(tmp_path, "clean/a.wav")
+    with pytest.raises(CorpusError, match="clean has no noisy counterpart"):
+        find_recordings(tmp_path)
+
+
+def test_folders_without_audio_are_named(tmp_path):
+    make_tree(tmp_path, "clean/a.txt", "noisy/a.wav")
+    with pytest.raises(CorpusError, match=r"clean: no WAV or FLAC files"):
+        find_recordings(tmp_path)
+
+
+def test_unpaired_files_are_counted_and_the_first_listed(tmp_path):
+    make_pairs(tmp_path, "p1_1.wav")
+    make_tree(tmp_path, *(f"clean/p1_{number}.wav" for number in range(2, 6)), "noisy/p9_9.wav")
+    with pytest.raises(CorpusError) as caught:
+        find_recordings(tmp_path)
+    message = str(caught.value)
+    assert "5 files without a counterpart" in message
+    assert "clean/p1_2.wav, clean/p1_3.wav, clean/p1_4.wav and 2 more" in message
+
+
+def test_the_same_name_twice_is_an_error(tmp_path):
+    make_pairs(tmp_path, "a.wav", "a.flac")
+    with pytest.raises(CorpusError, match="same name beside it"):
+        find_recordings(tmp_path)
+
+
+def test_pairs_are_found_below_subfolders_and_across_formats(tmp_path):
+    make_tree(tmp_path, "clean/x/a.flac", "noisy/x/a.wav", "clean/b.wav", "noisy/b.WAV", "clean/.hidden.wav")
+    found = find_recordings(tmp_path)
+    assert [item.id for item in found] == ["b", "x-a"]
+    assert found[1].noisy_path == tmp_path / "noisy" / "x" / "a.wav"
+
+
+def test_folders_nested_by_unpacking_are_looked_through(tmp_path):
+    make_pairs(tmp_path, "p1_1.wav", clean="clean_testset/clean_testset", noisy="noisy_testset/noisy_testset")
+    assert [item.split for item in find_recordings(tmp_path)] == ["test"]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        [
+            ("clean_trainset_28spk_wav", "noisy_trainset_28spk_wav"),
+            ("clean_testset_wav", "noisy_testset_wav"),
+        ],
+        [("train/clean", "train/noisy"), ("test/clean", "test/noisy")],
+        [("clean/train", "noisy/train"), ("clean/test", "noisy/test")],
+    ],
+)
+def test_splits_that_folders_show_are_kept(tmp_path, layout):
+    for number, (clean, noisy) in enumerate(layout):
+        make_pairs(tmp_path, *(f"p{number}00_{i}.wav" for i in range(4)), clean=clean, noisy=noisy)
+    found = find_recordings(tmp_path)
+    assert Counter((item.speaker, item.split) for item in found) == {
+        ("p000", "train"): 4,
+        ("p100", "test"): 4,
+    }
+    assert len({item.id for item in found}) == 8
+
+
+def test_the_same_name_in_two_splits_gives_two_ids(tmp_path):
+    for split in ("train", "test"):
+        make_pairs(tmp_path, "1.wav", clean=f"{split}/clean", noisy=f"{split}/noisy")
+    assert [item.id for item in find_recordings(tmp_path)] == ["test-clean-1", "train-clean-1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "speakers"),
+    [
+        (["p232_001.wav", "p257_001.wav"], ["p232", "p257"]),
+        (["anna-01.wav", "ben_02.wav"], ["anna", "ben"]),
+        (["anna/take_1.wav", "ben/take_2.wav"], ["anna", "ben"]),
+        (["first.wav", "second.wav"], ["unknown", "unknown"]),
+    ],
+)
+def test_speakers_come_from_names_or_folders(tmp_path, names, speakers):
+    make_pairs(tmp_path, *names)
+    assert [item.speaker for item in find_recordings(tmp_path)] == speakers
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 20), min_size=3), st.integers(0, 2**32))
+def test_three_speakers_or_more_are_never_shared_between_splits(counts, seed):
+    recordings = recordings_of(**counts)
+    assigned = assign_splits(recordings, seed)
+    assert {item.split for item in assigned} == {"train", "validation", "test"}
+    assert len({(item.speaker, item.split) for item in assigned}) == len(counts)
+    assert assign_splits(recordings, seed) == assigned
+
+
+def test_of_many_speakers_about_15_percent_test_and_validate():
+    assigned = assign_splits(recordings_of(**{f"s{number}": 10 for number in range(20)}), 0)
+    assert Counter(item.split for item in assigned) == {"train": 140, "validation": 30, "test": 30}
+
+
+def test_a_large_speaker_trains_where_small_ones_can_test():
+    assert splits_by_speaker(assign_splits(recordings_of(a=100, b=5, c=5), 0))["a"] == "train"
+
+
+def test_of_two_speakers_the_larger_trains_and_gives_up_some_for_validation():
+    assigned = assign_splits(recordings_of(b=14, a=11), 0)
+    assert Counter((item.speaker, item.split) for item in assigned) == {
+        ("b", "train"): 12,
+        ("b", "validation"): 2,
+        ("a", "test"): 11,
+    }
+    assert {item.note for item in assigned if item.split == "validation"} == {
+        "validation shares its speaker with train"
+    }
+
+
+def test_one_speaker_is_split_by_recording_with_a_note():
+    assigned = assign_splits(recordings_of(a=20), 0)
+    assert Counter(item.split for item in assigned) == {"train": 14, "validation": 3, "test": 3}
+    assert all(bool(item.note) == (item.split != "train") for item in assigned)
+
+
+def test_too_few_recordings_are_refused(tmp_path):
+    make_pairs(tmp_path, "p100_1.wav", "p100_2.wav")
+    with pytest.raises(CorpusError, match="1 recordings left to take validation recordings from"):
+        assign_splits(find_recordings(tmp_path), 0)
+
+
+def test_folders_that_show_only_one_split_are_refused(tmp_path):
+    make_pairs(tmp_path, "p1_1.wav", clean="clean_testset_wav", noisy="noisy_testset_wav")
+    with pytest.raises(CorpusError, match="show only test recordings; add train and test"):
+        assign_splits(find_recordings(tmp_path), 0)
+
+
+def test_a_recording_outside_the_splits_that_others_show_is_refused(tmp_path):
+    make_pairs(tmp_path, "train/a.wav", "test/b.wav", "c.wav")
+    with pytest.raises(CorpusError, match=r"c\.wav: not in a train, validation or test folder"):
+        assign_splits(find_recordings(tmp_path), 0)
+
+
+def test_named_speakers_are_held_out_of_training_only():
+    recordings = [
+        Recording("1", None, None, split, name) for split in ("train", "test") for name in ("p1", "p2")
+    ]
+    held = hold_out_speakers(recordings, ("p2",))
+    assert [item.split for item in held] == ["train", "validation", "test", "test"]
+
+
+def test_a_larger_limit_keeps_what_a_smaller_one_kept():
+    recordings = [Recording(str(number), None, None, "train", "a") for number in range(30)]
+    small, large = (limit_splits(recordings, {"train": limit}, 7) for limit in (5, 12))
+    assert set(small) < set(large)
+    assert len(large) == 12
+    assert large == sorted(large, key=lambda item: int(item.id))
+    assert limit_splits(recordings, {"train": None}, 7) == recordings
+
+
+def test_limit_below_one_is_refused():
+    with pytest.raises(CorpusError, match="train limit is 0"):
+        limit_splits([], {"train": 0}, 0)
