@@ -54,8 +54,13 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     While it runs, everything lies in `<output>/unfinished`; the logs, config.json, generator.pt (last epoch)
     and generator_best.pt (best validation PESQ) move up when the run is complete. Called again after an
     interruption with the same settings, it goes on from the last complete epoch with the same result.
-    Raises ValueError for an empty split or a batch that cannot be filled, AudioError for unreadable audio.
+    A run that is complete is not trained again.
+    Raises ValueError when the folder holds a result of other settings, for an empty split, or for a batch that
+    cannot be filled; AudioError for unreadable audio.
     """
+    if is_complete(run):
+        report(f"{run.name}: already trained, see {run.output}")
+        return run.output
     if run.budget.threads:
         torch.set_num_threads(run.budget.threads)
     accelerator = Accelerator(mixed_precision=run.budget.mixed_precision, cpu=not torch.cuda.is_available())
@@ -71,6 +76,36 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     with PesqWorkers(run.budget.pesq_workers, limit) as scorer:
         _run_epochs(run, state, folder, training_pairs, validation_pairs, accelerator, scorer, report)
     return _finish(run, state, folder)
+
+
+def is_complete(run: TrainingRun) -> bool:
+    """Whether the run's folder holds its result: generator.pt moves there last.
+
+    Raises ValueError when it holds the result of other settings: a result is never overwritten in passing.
+    """
+    if not (run.output / "generator.pt").exists():
+        return False
+    there = _flat(json.loads((run.output / "config.json").read_text()))
+    wanted = _flat(json.loads(json.dumps(run.identity())))
+    differences = [
+        f"{name} {there.get(name)} there, {value} asked for"
+        for name, value in wanted.items()
+        if there.get(name) != value
+    ]
+    if differences:
+        raise ValueError(
+            f"{run.output} holds a run with other settings ({'; '.join(differences)}): "
+            "choose another run name or remove that folder"
+        )
+    return True
+
+
+def _flat(nested: dict, prefix: str = "") -> dict[str, object]:
+    """{"budget": {"epochs": 2}} → {"budget.epochs": 2}."""
+    items: dict[str, object] = {}
+    for name, value in nested.items():
+        items |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return items
 
 
 def _run_epochs(

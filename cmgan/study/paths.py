@@ -30,3 +30,8 @@ def training_folder(run_root: Path, arm: str, seed: int) -> Path:
 def evaluation_table(run_root: Path, arm: str, seed: int) -> Path:
     """Where 04_evaluation writes one arm and seed."""
     return run_root / "evaluation" / f"{arm}-{seed}.csv"
+
+
+def noisy_table(run_root: Path) -> Path:
+    """Where 01_data_preparation writes the scores of the unprocessed test utterances."""
+    return run_root / "evaluation" / "noisy.csv"

@@ -1,0 +1,108 @@
+"""What 04_evaluation computes: enhanced test utterances of one arm and seed, scored one by one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cmgan.dataset import UtterancePair, load_pairs
+from cmgan.enhancement import enhance
+from cmgan.evaluation import evaluate_waveforms
+from cmgan.study.notebook_parameters import EvaluationParameters
+from cmgan.study.paths import evaluation_table, noisy_table, run_folder, training_folder
+from cmgan.study.statistics import mean_interval
+from cmgan.weights import generator_from_file
+from data_prep.audio import write_audio
+from data_prep.manifest import read_manifest
+
+METRICS = {
+    "pesq": "PESQ",
+    "csig": "CSIG",
+    "cbak": "CBAK",
+    "covl": "COVL",
+    "ssnr": "segmental SNR (dB)",
+    "stoi": "STOI",
+    "si_sdr": "SI-SDR (dB)",
+    "gain": "gain",
+}
+CONDITIONS = ["id", "snr_db", "noise"]
+
+
+def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None] = print) -> pd.DataFrame:
+    """Enhance and score every test utterance; writes evaluation/ARM-SEED.csv last and returns it.
+
+    Raises FileNotFoundError when the arm was not trained.
+    """
+    root = run_folder(parameters.run)
+    checkpoint = training_folder(root, parameters.arm, parameters.seed) / parameters.checkpoint
+    if not checkpoint.exists():
+        raise FileNotFoundError(
+            f"{checkpoint}: train arm {parameters.arm} with seed {parameters.seed} first (03_training)"
+        )
+    if parameters.threads:
+        torch.set_num_threads(parameters.threads)
+    generator = generator_from_file(checkpoint)
+    pairs = load_pairs(root / "data" / "manifest.csv", "test")
+    estimates = []
+    for number, pair in enumerate(pairs, start=1):
+        estimates.append(enhance(generator, pair.noisy))
+        if number % 10 == 0 or number == len(pairs):
+            report(f"{parameters.arm}-{parameters.seed}: enhanced {number}/{len(pairs)} utterances")
+    target = evaluation_table(root, parameters.arm, parameters.seed)
+    _keep_audio(pairs[: parameters.audio_files], estimates, target.with_suffix(""))
+    table = _scored(root, pairs, estimates, parameters.threads)
+    return _written(table.assign(arm=parameters.arm, seed=parameters.seed), target)
+
+
+def evaluate_noisy(run: str, threads: int = 0) -> pd.DataFrame:
+    """Score the unprocessed noisy test utterances; writes evaluation/noisy.csv and returns it."""
+    root = run_folder(run)
+    pairs = load_pairs(root / "data" / "manifest.csv", "test")
+    table = _scored(root, pairs, [pair.noisy for pair in pairs], threads)
+    return _written(table.assign(arm="noisy", seed=pd.NA), noisy_table(root))
+
+
+def summary_table(noisy: pd.DataFrame, enhanced: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95 % interval over utterances of each metric, noisy and enhanced, with n."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for column, label in METRICS.items():
+        before, after = (mean_interval(frame[column].to_numpy(), rng) for frame in (noisy, enhanced))
+        rows.append(
+            {
+                "metric": label,
+                "noisy": before.estimate,
+                "enhanced": after.estimate,
+                "low": after.low,
+                "high": after.high,
+                "n": after.n,
+            }
+        )
+    return pd.DataFrame(rows).set_index("metric").round(3)
+
+
+def _scored(
+    root: Path, pairs: list[UtterancePair], estimates: list[np.ndarray], threads: int
+) -> pd.DataFrame:
+    scores = evaluate_waveforms(
+        [(pair.id, pair.clean, estimate) for pair, estimate in zip(pairs, estimates, strict=True)],
+        workers=threads or None,
+    )
+    manifest = pd.DataFrame([vars(row) for row in read_manifest(root / "data" / "manifest.csv")])
+    return manifest[CONDITIONS].merge(scores, on="id", validate="one_to_one")
+
+
+def _written(table: pd.DataFrame, target: Path) -> pd.DataFrame:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part")
+    table.to_csv(partial, index=False)
+    partial.replace(target)
+    return table
+
+
+def _keep_audio(pairs: list[UtterancePair], estimates: list[np.ndarray], folder: Path) -> None:
+    for pair, estimate in zip(pairs, estimates, strict=False):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_audio(folder / f"{pair.id}.wav", np.clip(estimate, -1, 1))

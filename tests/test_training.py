@@ -1,0 +1,141 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cmgan import training
+from cmgan.recipe import Budget, LossWeights, Recipe
+from cmgan.training import TrainingRun, train
+from data_prep.audio import write_audio
+from data_prep.manifest import Utterance, sha256_of, write_manifest
+
+BUDGET = Budget(
+    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
+)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """Six utterances of modulated noise, 0.6 s each: enough for PESQ to find something active."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(6):
+        envelope = 0.1 * (1 + np.sin(np.arange(9_600) / 800))
+        clean = envelope * rng.standard_normal(9_600)
+        paths = [folder / f"{kind}{number}.wav" for kind in ("clean", "noisy")]
+        write_audio(paths[0], clean)
+        write_audio(paths[1], clean + 0.02 * rng.standard_normal(9_600))
+        split = "train" if number < 4 else "validation"
+        sums = [sha256_of(path) for path in paths]
+        rows.append(Utterance(f"u{number}", split, "s", *paths, 9_600, 16_000, None, "", *sums))
+    return write_manifest(rows, folder / "manifest.csv")
+
+
+def _run(manifest, output, recipe=None, **budget):
+    recipe = recipe or Recipe()
+    return TrainingRun(
+        manifest, output, recipe, dataclasses.replace(BUDGET, **budget), seed=1, name="tried-1"
+    )
+
+
+def _quietly(run):
+    return train(run, report=lambda _: None)
+
+
+def test_a_run_logs_every_step_and_epoch_and_leaves_only_finished_files(manifest, tmp_path):
+    folder = _quietly(_run(manifest, tmp_path / "run"))
+    steps, epochs = (pd.read_csv(folder / name) for name in ("steps.csv", "epochs.csv"))
+    assert steps["step"].tolist() == [1, 2, 3, 4]
+    assert epochs["epoch"].tolist() == [1, 2]
+    assert len(pd.read_csv(folder / "validation.csv")) == 4
+    assert steps["loss_discriminator"].notna().all()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "epochs.csv",
+        "generator.pt",
+        "generator_best.pt",
+        "steps.csv",
+        "validation.csv",
+    ]
+    assert json.loads((folder / "config.json").read_text())["recipe"]["labels"] == "mask"
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights_and_logs(manifest, tmp_path, monkeypatch):
+    whole = _quietly(_run(manifest, tmp_path / "whole"))
+    real_step, calls = training.training_step, []
+
+    def interrupted_in_the_second_epoch(*given):
+        calls.append(given)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real_step(*given)
+
+    monkeypatch.setattr(training, "training_step", interrupted_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        _quietly(_run(manifest, tmp_path / "resumed"))
+    assert not (tmp_path / "resumed" / "generator.pt").exists()
+    monkeypatch.setattr(training, "training_step", real_step)
+    resumed = _quietly(_run(manifest, tmp_path / "resumed"))
+    first, second = (torch.load(folder / "generator.pt", weights_only=True) for folder in (whole, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    logs = [pd.read_csv(folder / "steps.csv").drop(columns="seconds") for folder in (whole, resumed)]
+    pd.testing.assert_frame_equal(*logs)
+
+
+def test_a_finished_run_is_not_trained_again(manifest, tmp_path, monkeypatch):
+    run = _run(manifest, tmp_path / "run", epochs=1)
+    folder = _quietly(run)
+    monkeypatch.setattr(training, "training_step", lambda *_: pytest.fail("trained again"))
+    assert _quietly(run) == folder
+
+
+def test_a_finished_run_of_other_settings_is_not_overwritten(manifest, tmp_path):
+    folder = _quietly(_run(manifest, tmp_path / "run", epochs=1))
+    before = (folder / "generator.pt").read_bytes()
+    with pytest.raises(ValueError, match=r"budget\.epochs 1 there, 3 asked for"):
+        _quietly(_run(manifest, tmp_path / "run", epochs=3))
+    assert (folder / "generator.pt").read_bytes() == before
+
+
+def test_unfinished_work_of_other_settings_is_not_taken_up(manifest, tmp_path):
+    unfinished = tmp_path / "run" / "unfinished"
+    unfinished.mkdir(parents=True)
+    (unfinished / "config.json").write_text("{}")
+    (unfinished / "state.pt").write_bytes(b"of another run")
+    assert _quietly(_run(manifest, tmp_path / "run", epochs=1)).joinpath("generator.pt").exists()
+
+
+def test_a_skipped_discriminator_step_logs_a_missing_loss_and_leaves_the_discriminator_alone(
+    manifest, tmp_path
+):
+    recipe = Recipe(labels="skip_batch", injected_failure_rate=1.0)
+    steps = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=1)) / "steps.csv")
+    assert steps["discriminator_skipped"].all()
+    assert steps["loss_discriminator"].isna().all()
+    assert steps["failure_injected"].all()
+
+
+def test_without_a_metric_loss_no_pesq_is_asked_for(manifest, tmp_path):
+    recipe = Recipe(loss_weights=LossWeights(metric=0.0))
+    steps = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=1)) / "steps.csv")
+    assert steps[["loss_metric", "loss_discriminator", "pesq_mean"]].isna().all(axis=None)
+
+
+def test_arms_with_the_same_seed_start_from_the_same_estimate(manifest, tmp_path):
+    gains = [
+        pd.read_csv(
+            _quietly(_run(manifest, tmp_path / target, Recipe(time_target=target), epochs=1)) / "steps.csv"
+        )["gain"].iloc[0]
+        for target in ("published", "normalised")
+    ]
+    assert gains[0] == gains[1]
+
+
+def test_early_stopping_ends_the_run_when_the_validation_loss_no_longer_falls(manifest, tmp_path):
+    recipe = Recipe(patience=1, minimum_improvement=10.0)
+    epochs = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=5)) / "epochs.csv")
+    assert len(epochs) == 2
