@@ -14,7 +14,8 @@ _SYNCHRONOUS_OUTPUT = 2
 _DO_NOT_EXIT_ON_ERROR = 0x8000
 _UTF8 = 1
 _RATE, _VOLUME, _PITCH, _PITCH_RANGE = 1, 2, 3, 4
-_UNLIMITED_VOLUME_CLIPS = 60
+# At the usual 100 several voices run into the limiter and distort.
+_VOLUME_WITHOUT_CLIPPING = 60
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -62,7 +63,7 @@ def _set_voice(library: ctypes.CDLL, data_path: str, phrase: dict) -> None:
     if library.espeak_SetVoiceByName(phrase["voice"].encode()):
         raise RuntimeError(f"eSpeak NG has no voice {language!r}; install the locked espeakng-loader")
     library.espeak_SetParameter(_RATE, phrase["words_per_minute"], 0)
-    library.espeak_SetParameter(_VOLUME, _UNLIMITED_VOLUME_CLIPS, 0)
+    library.espeak_SetParameter(_VOLUME, _VOLUME_WITHOUT_CLIPPING, 0)
     library.espeak_SetParameter(_PITCH, phrase["pitch"], 0)
     library.espeak_SetParameter(_PITCH_RANGE, phrase["pitch_range"], 0)
 

@@ -24,7 +24,7 @@ SPEAKERS = {
     "test": (
         "en-us+m4",
         "en-gb-x-gbclan+victor",
-        "en-us-nyc+paul",
+        "en-us-nyc+ian",
         "en-us+f5",
         "en-gb-x-rp+belinda",
         "en+f4",

@@ -143,6 +143,9 @@ def test_of_many_speakers_about_15_percent_test_and_validate():
 
 def test_a_large_speaker_trains_where_small_ones_can_test():
     assert splits_by_speaker(assign_splits(recordings_of(a=100, b=5, c=5), 0))["a"] == "train"
+    for seed in range(5):
+        expected = {"a": "test", "b": "validation", "c": "train"}
+        assert splits_by_speaker(assign_splits(recordings_of(a=10, b=20, c=30), seed)) == expected
 
 
 def test_of_two_speakers_the_larger_trains_and_gives_up_some_for_validation():

@@ -38,8 +38,7 @@ def test_speech_is_as_long_as_its_words_take_and_is_not_clipped():
 
 def test_both_ends_are_trimmed_to_silence():
     samples = speak([Phrase("en+m3", TEXT)])[0]
-    assert abs(samples[0]) < 1e-3
-    assert abs(samples[-1]) < 1e-3
+    assert samples[0] == samples[-1] == 0
     assert np.abs(samples[:1_600]).max() > 0.02
 
 
@@ -57,6 +56,7 @@ def test_every_planned_voice_is_shipped_and_none_sound_the_same():
     ]
     spoken = speak([Phrase(voice, "Pass the tea.") for voice in voices])
     assert len({samples.tobytes() for samples in spoken}) == len(voices) == len(set(voices))
+    assert max(np.abs(samples).max() for samples in spoken) < 0.99
 
 
 @pytest.mark.parametrize(("voice", "named"), [("en-us+nobody", "'nobody'"), ("klingonese", "'klingonese'")])
