@@ -1,0 +1,53 @@
+"""The committed notebooks: parameters that papermill can list, no outputs, defaults that show a laptop run."""
+
+import dataclasses
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from cmgan.study import notebook_parameters
+from cmgan.study.profile import profile_from, read_settings
+
+ROOT = Path(__file__).parents[1]
+KINDS = {
+    "01_data_preparation": notebook_parameters.DataParameters,
+    "02_silence_analysis": notebook_parameters.SilenceParameters,
+    "03_training": notebook_parameters.TrainingParameters,
+    "04_evaluation": notebook_parameters.EvaluationParameters,
+    "05_published_logs": notebook_parameters.LogsParameters,
+    "06_comparison_report": notebook_parameters.ReportParameters,
+}
+
+
+def _path(name):
+    return ROOT / "notebooks" / f"{name}.ipynb"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_papermill_lists_every_parameter_with_type_and_help(name):
+    listed = papermill.inspect_notebook(str(_path(name)))
+    assert list(listed) == [field.name for field in dataclasses.fields(KINDS[name])]
+    assert all(entry["inferred_type_name"] != "None" and entry["help"] for entry in listed.values())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_committed_notebook_carries_no_outputs(name):
+    cells = nbformat.read(_path(name), as_version=4).cells
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_the_defaults_are_those_of_the_laptop_profile():
+    profile = profile_from(read_settings("laptop", ROOT / "notebooks" / "profiles", {}))
+    expected = {
+        "01_data_preparation": profile.data_parameters(),
+        "02_silence_analysis": profile.silence_parameters(),
+        "03_training": profile.training_parameters("published", 0),
+        "04_evaluation": profile.evaluation_parameters("published", 0),
+    }
+    for name, parameters in expected.items():
+        namespace: dict = {}
+        cells = nbformat.read(_path(name), as_version=4).cells
+        exec(next(c.source for c in cells if "parameters" in c.metadata.get("tags", [])), namespace)
+        assert {key: namespace[key] for key in parameters} == parameters, name
