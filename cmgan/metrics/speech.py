@@ -1,0 +1,109 @@
+"""All metrics of one utterance; what cannot be computed is missing and says why."""
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from cmgan.metrics.composite import WssScale, composite, spectral_distances
+from cmgan.metrics.intelligibility import stoi
+from cmgan.metrics.snr import segmental_snr, si_sdr
+from cmgan.pesq_score import SAMPLE_RATE, pesq_score
+
+
+@dataclass(frozen=True)
+class SpeechMeasures:
+    """pesq MOS-LQO; csig, cbak, covl 1…5; ssnr and si_sdr in dB; stoi 0…1. NaN has its reason under its name."""
+
+    pesq: float
+    csig: float
+    cbak: float
+    covl: float
+    ssnr: float
+    stoi: float
+    si_sdr: float
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def values(self) -> dict[str, float]:
+        """The seven metrics by name."""
+        return {name: getattr(self, name) for name in METRIC_NAMES}
+
+    @classmethod
+    def missing(cls, reason: str) -> "SpeechMeasures":
+        """No metric could be computed."""
+        return cls(*[float("nan")] * len(METRIC_NAMES), reasons=dict.fromkeys(METRIC_NAMES, reason))
+
+
+METRIC_NAMES = tuple(entry.name for entry in fields(SpeechMeasures) if entry.name != "reasons")
+
+
+def measure_speech(
+    clean: np.ndarray,
+    enhanced: np.ndarray,
+    sample_rate: int = SAMPLE_RATE,
+    wss_scale: WssScale = "int16",
+) -> SpeechMeasures:
+    """Metrics of an enhanced utterance against the clean one, with reasons for missing ones.
+
+    clean and enhanced (N,), floats of scale ±1 or int16. wss_scale: see `spectral_distances`; the default equals the
+    MATLAB original. Reasons are those of `pesq_score`, and too_short, silent_reference, silent_estimate.
+    Raises ValueError for a sample rate other than 16 kHz, and for input that is not finite, empty, of
+    different lengths or not a vector.
+    """
+    if sample_rate != SAMPLE_RATE:
+        raise ValueError(
+            f"sample rate {sample_rate} Hz: the metrics are defined at {SAMPLE_RATE} Hz, "
+            f"resample both signals first (soxr.resample)"
+        )
+    clean, enhanced = _waveform("clean", clean), _waveform("enhanced", enhanced)
+    if len(clean) != len(enhanced):
+        raise ValueError(
+            f"clean has {len(clean)} samples, enhanced {len(enhanced)}: cut both to the shorter one"
+        )
+    score = pesq_score(clean, enhanced)
+    ssnr = segmental_snr(clean, enhanced)
+    distances = spectral_distances(clean, enhanced, wss_scale)
+    ratings = composite(score.value, distances, ssnr)
+    values = {"pesq": score.value, **vars(ratings), "ssnr": ssnr}
+    values |= {"stoi": stoi(clean, enhanced), "si_sdr": si_sdr(clean, enhanced)}
+    return SpeechMeasures(**values, reasons=_reasons(values, score.reason, clean, enhanced))
+
+
+def speech_metrics(
+    clean: np.ndarray,
+    enhanced: np.ndarray,
+    sample_rate: int = SAMPLE_RATE,
+    wss_scale: WssScale = "int16",
+) -> dict[str, float]:
+    """The values of `measure_speech` under pesq, csig, cbak, covl, ssnr, stoi, si_sdr; NaN where missing.
+
+    Takes and raises what `measure_speech` does.
+    """
+    return measure_speech(clean, enhanced, sample_rate, wss_scale).values()
+
+
+def _waveform(name: str, signal: np.ndarray) -> np.ndarray:
+    signal = np.asarray(signal)
+    if signal.ndim != 1 or signal.size == 0:
+        raise ValueError(f"{name} has shape {signal.shape}: pass one utterance (N,) with at least one sample")
+    if signal.dtype == np.int16:
+        return signal / 32_768
+    if signal.dtype.kind != "f":
+        raise ValueError(f"{name} has dtype {signal.dtype}: pass floats of scale ±1, or int16")
+    bad = int((~np.isfinite(signal)).sum())
+    if bad:
+        raise ValueError(f"{name} has {bad} samples that are NaN or infinite: repair or drop the recording")
+    return signal.astype(np.float64)
+
+
+def _reasons(
+    values: dict[str, float], pesq_reason: str, clean: np.ndarray, enhanced: np.ndarray
+) -> dict[str, str]:
+    missing = [name for name, value in values.items() if np.isnan(value)]
+    if not clean.any():
+        signal_reason = "silent_reference"
+    elif not enhanced.any():
+        signal_reason = "silent_estimate"
+    else:
+        signal_reason = "too_short"
+    needs_pesq = {"pesq", "csig", "cbak", "covl"}
+    return {name: pesq_reason if name in needs_pesq and pesq_reason else signal_reason for name in missing}
