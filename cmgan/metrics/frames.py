@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.fft import rfft
 
 FRAME = 480
 HOP = 120
@@ -42,5 +41,5 @@ def windowed_blocks(signal: np.ndarray) -> Iterator[np.ndarray]:
 
 def power_spectrum(windowed: np.ndarray) -> np.ndarray:
     """|FFT|² of frames, zero-padded to 1024 points: (T, 480) → (T, 513)."""
-    spectrum = rfft(windowed, FFT)
+    spectrum = np.fft.rfft(windowed, FFT)
     return np.square(spectrum.real) + np.square(spectrum.imag)

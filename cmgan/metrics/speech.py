@@ -68,6 +68,13 @@ def measure_speech(
     return SpeechMeasures(**values, reasons=_reasons(values, score.reason, clean, enhanced))
 
 
+def measure_estimate(clean: np.ndarray, estimate: np.ndarray) -> SpeechMeasures:
+    """`measure_speech` for what a network put out: one that is not finite has no metrics instead of an error."""
+    if not np.isfinite(estimate).all():
+        return SpeechMeasures.missing("not_finite")
+    return measure_speech(clean, estimate)
+
+
 def speech_metrics(
     clean: np.ndarray,
     enhanced: np.ndarray,
