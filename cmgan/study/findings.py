@@ -1,0 +1,169 @@
+"""What the numbers of a run say: sentences put together from the tables, none written before the data."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cmgan.study.plots_comparison import EQUIVALENCE_MARGIN
+
+FELL, HELD, UNCLEAR = "fell", "held", "unclear"
+RULE = (
+    f"An arm's PESQ is said to fall when, for every seed, the 95 % interval of its fall from the highest epoch to "
+    f"the last lies above {EQUIVALENCE_MARGIN}, and to hold when every such interval lies below "
+    f"{EQUIVALENCE_MARGIN}; anything else is unclear. Each utterance's fall is measured from the epoch that is best "
+    f"for the other utterances, so that picking a maximum does not count as a fall. Square brackets hold 95 % "
+    f"intervals over utterances, for these trained networks."
+)
+NAMES = {
+    "loss_total": "total loss",
+    "loss_magnitude": "magnitude loss",
+    "loss_time_published": "time loss (published target)",
+    "loss_time_normalised": "time loss (normalised target)",
+    "gain": "gain of the estimate",
+    "inconsistency": "spectral inconsistency",
+    "phase_error": "phase error in rad",
+}
+
+
+def fall_verdicts(falls: pd.DataFrame) -> dict[str, str]:
+    """`FELL`, `HELD` or `UNCLEAR` for every arm, by `RULE`; falls: frame of `comparison.pesq_falls`."""
+    verdicts = {}
+    for arm, runs in falls.groupby("arm", sort=False):
+        if (runs["low"] > EQUIVALENCE_MARGIN).all():
+            verdicts[arm] = FELL
+        elif (runs["high"] < EQUIVALENCE_MARGIN).all():
+            verdicts[arm] = HELD
+        else:
+            verdicts[arm] = UNCLEAR
+    return verdicts
+
+
+def falls_in_words(falls: pd.DataFrame, by_arm: pd.DataFrame) -> list[str]:
+    """One sentence for each verdict that some arm has, with every arm's fall and its interval.
+
+    falls, by_arm: frames of `comparison.pesq_falls` and `comparison.falls_by_arm`.
+    """
+    verdicts = fall_verdicts(falls)
+    sentences = []
+    for verdict, opening in (
+        (FELL, "PESQ on the validation utterances fell from its highest epoch to the last in"),
+        (HELD, f"PESQ did not fall by {EQUIVALENCE_MARGIN} or more in"),
+        (UNCLEAR, "Whether PESQ fell is not clear from this run in"),
+    ):
+        arms = [arm for arm, given in verdicts.items() if given == verdict]
+        if arms:
+            sentences.append(f"{opening} {in_words(_fall_of(arm, falls, by_arm) for arm in arms)}.")
+    return sentences
+
+
+def what_losses_did(falls: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
+    """What losses, gain and inconsistency did while PESQ fell, in the arm that fell most; nothing when none did.
+
+    changes: frame of `comparison.since_peak`; values are means over seeds.
+    """
+    fallen = [arm for arm, verdict in fall_verdicts(falls).items() if verdict == FELL]
+    if not fallen:
+        return []
+    arm = falls[falls["arm"].isin(fallen)].groupby("arm")["fall"].mean().idxmax()
+    means = changes[changes["arm"] == arm].groupby("quantity")[["at_peak", "final"]].mean()
+    losses = [name for name in NAMES if name.startswith("loss")]
+    parts = []
+    for sign, verb in ((-1, "improved"), (1, "got worse")):
+        moved = [
+            name for name in losses if sign * (means.loc[name, "final"] - means.loc[name, "at_peak"]) > 0
+        ]
+        if moved:
+            parts.append(f"{in_words(_from_to(means, name) for name in moved)} {verb}")
+    parts.append(f"{in_words(_from_to(means, name) for name in NAMES if name not in losses)}")
+    return [f"While PESQ fell in {code(arm)}, the arm that fell most: {'; '.join(parts)}."]
+
+
+def differences_in_words(table: pd.DataFrame, metric: str = "pesq", name: str = "PESQ") -> list[str]:
+    """How each arm's final test score stands to the baseline's, worded by its intervals.
+
+    table: frame of `comparison.differences`.
+    """
+    rows = table[table["metric"] == metric]
+    sentences = []
+    for row in rows.itertuples():
+        interval = f"{number(row.difference, '+.2f')} {bounds(row.low, row.high, '+.2f')}"
+        if row.seeds > 1:
+            interval += f", seeds {number(row.smallest, '+.2f')} to {number(row.largest, '+.2f')}"
+        sentences.append(f"{code(row.arm)} {_relation(row)} {code(row.baseline)} in test {name}: {interval}.")
+    return sentences
+
+
+def skips_in_words(skips: pd.DataFrame) -> str:
+    """How often the discriminator's step was skipped; skips: frame of `comparison.skip_rates`."""
+    rows = skips[(skips["labels"] == "skip_batch")]
+    if rows.empty:
+        return "No arm of this run skips a batch when PESQ fails."
+    parts = [
+        f"{row.share:.1%} {bounds(row.low, row.high, '.1%')} of {row.steps} steps in {code(row.arm)}"
+        + (f", {row.injected} of its {row.failures} failures put there on purpose" if row.injected else "")
+        for row in rows.itertuples()
+    ]
+    return f"PESQ failed and the discriminator's step was skipped in {in_words(parts)}."
+
+
+def identical_in_words(groups: Iterable[Sequence[str]]) -> list[str]:
+    """Which arms gave the same numbers throughout; groups: from `comparison.identical_arms`."""
+    return [
+        f"{in_words(map(code, group))} gave exactly the same numbers in every epoch: what sets them apart did not "
+        "come into play in this run."
+        for group in groups
+    ]
+
+
+def number(value: float, style: str = ".2f") -> str:
+    """A number with a true minus sign and no negative zero."""
+    text = f"{value:{style}}"
+    if not text.strip("+-0.%"):
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def bounds(low: float, high: float, style: str = ".2f") -> str:
+    """`[low, high]`; says so when there is no interval."""
+    if np.isnan(low) or np.isnan(high):
+        return "[no interval]"
+    return f"[{number(low, style)}, {number(high, style)}]"
+
+
+def in_words(items: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = items
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def code(arm: str) -> str:
+    """An arm's name as Markdown code."""
+    return f"`{arm}`"
+
+
+def _fall_of(arm: str, falls: pd.DataFrame, by_arm: pd.DataFrame) -> str:
+    runs, mean = falls[falls["arm"] == arm], by_arm.set_index("arm").loc[arm]
+    return (
+        f"{code(arm)} (from {runs['peak'].mean():.2f} to {runs['final'].mean():.2f}: "
+        f"fall {number(mean['fall'])} {bounds(mean['low'], mean['high'])})"
+    )
+
+
+def _relation(row: tuple) -> str:
+    if row.utterances == 0:
+        return "cannot be compared with"
+    if np.isnan(row.low):
+        return "has too few utterances for an interval against"
+    ends = (row.low, row.high, row.smallest, row.largest)
+    if row.metric == "pesq" and max(map(abs, ends)) < EQUIVALENCE_MARGIN:
+        return f"is within {EQUIVALENCE_MARGIN} of"
+    if row.low <= 0 <= row.high:
+        return "is not clearly apart from"
+    seeds_agree = row.smallest * row.largest > 0
+    agreement = "" if seeds_agree or row.seeds < 2 else ", though its seeds disagree in sign,"
+    return f"ends {'above' if row.difference > 0 else 'below'}{agreement}"
+
+
+def _from_to(means: pd.DataFrame, name: str) -> str:
+    return f"{NAMES[name]} {means.loc[name, 'at_peak']:#.3g} → {means.loc[name, 'final']:#.3g}"
