@@ -1,0 +1,66 @@
+"""Title, caption and alternative text of every figure of the report."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FigureWords:
+    """title and caption are shown, the caption says what to look for; alternative describes what is drawn."""
+
+    title: str
+    caption: str
+    alternative: str
+
+
+WORDS: dict[str, FigureWords] = {
+    "mechanism": FigureWords(
+        "The enhanced speech and the losses that training minimises",
+        "Compare the rows. Above is what the enhanced speech is like on the validation utterances: PESQ, its "
+        "loudness against the clean speech, and how far the estimated spectrum is from that of its own waveform. "
+        "Below is what training minimises. A lower loss in the second row that goes with a worse curve in the "
+        "first is a loss that does not ask for good speech. Warm, solid lines: un-normalised time target; "
+        "cool, dashed lines: normalised.",
+        "Six line charts against epoch, one line an arm: PESQ, gain of the estimate, spectral inconsistency; "
+        "magnitude loss, time loss against the published target, time loss against the normalised target.",
+    ),
+    "validation_pesq": FigureWords(
+        "PESQ over training",
+        "Look for curves that rise and then fall. Thin lines are single seeds, bold lines their mean: an arm falls "
+        "where all its thin lines do.",
+        "Line chart of mean validation PESQ against epoch, a colour and marker for each arm.",
+    ),
+    "final_metrics": FigureWords(
+        "Test scores of the finished networks",
+        "Dots are means over the test utterances, bars 95 % intervals over utterances for these networks; the dotted "
+        "line and grey band are the unprocessed noisy files. An arm to the left of the band made speech worse.",
+        "Dot plots with intervals for PESQ, segmental SNR, SI-SDR, STOI, CSIG, CBAK, COVL and gain, one row an arm.",
+    ),
+    "differences": FigureWords(
+        "Differences from the baseline, utterance by utterance",
+        "Pairing the same utterance under two arms removes how hard the utterance is. A bar that misses zero is a "
+        "difference for these networks; ticks show how much the seeds disagree. In PESQ, differences inside the grey "
+        "band are too small to matter.",
+        "Forest plots of paired differences from the baseline arm for eight metrics, one row an arm.",
+    ),
+    "discriminator_losses": FigureWords(
+        "Discriminator losses and skipped steps",
+        "Lines span 5 to 95 % of the steps, bars the middle half, markers are medians, dots extremes. A skipped step "
+        "has no loss and is counted at the right. Compare the arms' losses with the grey band, and skips with which "
+        "arms fall above.",
+        "Distribution of the discriminator's loss on a logarithmic axis, one row an arm, with the share of skipped "
+        "steps and its interval at the right.",
+    ),
+    "label_spread": FigureWords(
+        "Spread of the labels within a batch",
+        "The discriminator learns to tell good from bad estimates from labels that differ. With the batch's mean as "
+        "everybody's label there is no spread within a batch.",
+        "Distribution of the standard deviation of the PESQ labels within a batch, one row an arm, with the arm's "
+        "label policy at the right.",
+    ),
+    "gradient_norms": FigureWords(
+        "Gradient norms and the clipping limit",
+        "The share at the right says how often clipping at the dashed limit would bite, and does in arms that clip.",
+        "Distribution of gradient norms of generator and discriminator on logarithmic axes, one row an arm, with the "
+        "clipping limit.",
+    ),
+}

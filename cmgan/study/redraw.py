@@ -1,0 +1,47 @@
+"""Draw a run's figures again from their CSV files, without the run: python -m cmgan.study.redraw results/RUN."""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import typer
+
+from cmgan.study import report_figures
+from cmgan.study.figure_files import PlotFunction, draw
+
+PLOTS: dict[str, PlotFunction] = {**report_figures.PLOTS}
+STEPS = ("report", "silence", "evidence", "data")
+
+
+def redraw_run(run_root: Path, steps: tuple[str, ...] = STEPS) -> list[Path]:
+    """Draw every figure of RUN/STEP/figures whose CSV is there, on all cores; returns the CSV files.
+
+    Raises FileNotFoundError when there is none.
+    """
+    files = [file for step in steps for file in sorted((run_root / step / "figures").glob("*.csv"))]
+    known = [file for file in files if file.stem in PLOTS]
+    if not known:
+        raise FileNotFoundError(f"{run_root} has no figure data: run the study first (make study)")
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(_redraw, known))
+    return known
+
+
+def _redraw(file: Path) -> None:
+    plt.close(draw(PLOTS[file.stem], pd.read_csv(file), file.parent, file.stem))
+
+
+def main(run: Annotated[Path, typer.Argument(help="the run's folder, e.g. results/laptop")]) -> None:
+    """Redraw the figures of a run from their CSV files."""
+    try:
+        files = redraw_run(run)
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+    print(f"Drawn again: {', '.join(str(file.relative_to(run).with_suffix('')) for file in files)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,54 @@
+"""The report's own figures and the frame that each is drawn from."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cmgan.study import plots_comparison, plots_training
+from cmgan.study.arms import arm as recipe_of
+from cmgan.study.comparison import Comparison
+from cmgan.study.figure_files import PlotFunction, draw
+from cmgan.study.run_results import RunResults
+from cmgan.study.training_tables import distribution, gradient_norms
+
+PLOTS: dict[str, PlotFunction] = {
+    "mechanism": plots_training.mechanism,
+    "validation_pesq": plots_training.validation_pesq,
+    "final_metrics": plots_comparison.final_metrics,
+    "differences": plots_comparison.differences,
+    "discriminator_losses": plots_training.discriminator_losses,
+    "label_spread": plots_training.label_spread,
+    "gradient_norms": plots_training.gradient_norms,
+}
+
+
+def figure_frames(results: RunResults, compared: Comparison) -> dict[str, pd.DataFrame]:
+    """The frame of every figure of `PLOTS` that this run can draw."""
+    epochs, steps, skips = results.epochs, results.steps, compared.skip_rates
+    # More arms than these would hide each other; the others have a panel each in validation_pesq.
+    shown = list(results.arms)[: plots_training.OVERLAID_ARMS]
+    mechanism = ["arm", "seed", "epoch", "utterances", *plots_training.PANELS]
+    spread = distribution(steps, "label_std")
+    drawn = {
+        "mechanism": epochs.loc[epochs["arm"].isin(shown), mechanism],
+        "validation_pesq": epochs[["arm", "seed", "epoch", "pesq", "utterances"]],
+        "final_metrics": compared.final_metrics,
+        "differences": compared.differences,
+        "discriminator_losses": distribution(steps, "loss_discriminator").merge(
+            skips[["arm", "steps", "share", "low", "high"]], on="arm"
+        ),
+        "label_spread": spread[spread["n"] > 0].merge(skips[["arm", "labels"]], on="arm"),
+        "gradient_norms": gradient_norms(steps, recipe_of("gradient_clipping").gradient_clip),
+    }
+    return {name: frame for name, frame in drawn.items() if len(frame)}
+
+
+def draw_figures(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, Figure]:
+    """Write every figure and its CSV to `folder` and return the figures, closed, by name."""
+    figures = {}
+    for name, frame in frames.items():
+        figures[name] = draw(PLOTS[name], frame, folder, name)
+        plt.close(figures[name])
+    return figures
