@@ -1,0 +1,208 @@
+"""The comparison report: one self-contained HTML page, its figures and its tables, from what a run left behind."""
+
+import base64
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from cmgan.study import findings
+from cmgan.study.arms import describe
+from cmgan.study.comparison import Comparison
+from cmgan.study.figure_words import WORDS, FigureWords
+from cmgan.study.paths import repository_root
+from cmgan.study.provenance import provenance
+from cmgan.study.report_figures import figure_frames
+from cmgan.study.report_tables import Table, report_tables, write_tables
+from cmgan.study.run_results import NOISY, RunResults
+
+TEMPLATE = Path(__file__).with_name("report_page.html.j2")
+PAGE_DOTS_PER_INCH = 115
+PNG_DOTS_PER_INCH = 200
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure as it stands in the page: inlined image, its words and the files beside it."""
+
+    name: str
+    words: FigureWords
+    image: str
+    width: int
+    height: int
+    links: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the table of contents: sentences, then figures, then tables."""
+
+    id: str
+    title: str
+    text: Sequence[str] = ()
+    points: Sequence[str] = ()
+    figures: Sequence[PageFigure] = ()
+    tables: Sequence[Table] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    links: Sequence[tuple[str, dict[str, str]]] = ()
+
+
+def write_report(results: RunResults, compared: Comparison, root: Path | None = None) -> Path:
+    """Write the tables and, last of all, RUN/report/index.html, which it returns.
+
+    The figures of `report_figures.draw_figures` must lie in RUN/report/figures; those of the other notebooks are
+    taken in where they are. root: the checkout (default: around the working folder).
+    Raises FileNotFoundError for a figure that was not drawn.
+    """
+    folder = results.root / "report"
+    tables = report_tables(compared)
+    write_tables(tables, folder / "tables")
+    figures = [
+        page_figure(folder / "figures" / f"{name}.png", folder) for name in figure_frames(results, compared)
+    ]
+    sections = _sections(results, compared, figures, tables, provenance(results, root or repository_root()))
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["marked"] = _marked
+    title = f"CMGAN training compared: {results.root.name}"
+    page = environment.from_string(TEMPLATE.read_text()).render(title=title, sections=sections)
+    partial = folder / ".index.html.partial"
+    partial.write_text(page)
+    return partial.replace(folder / "index.html")
+
+
+def answer(compared: Comparison) -> list[str]:
+    """The run in short: which arms fell, what the losses did, who ends where, what was skipped."""
+    return [
+        *findings.falls_in_words(compared.pesq_falls, compared.falls_by_arm),
+        *findings.what_losses_did(compared.pesq_falls, compared.since_peak),
+        *findings.differences_in_words(compared.differences),
+        findings.skips_in_words(compared.skip_rates),
+        *findings.identical_in_words(compared.identical_arms),
+    ]
+
+
+def _sections(
+    results: RunResults,
+    compared: Comparison,
+    figures: Sequence[PageFigure],
+    tables: Sequence[Table],
+    facts: dict[str, str],
+) -> list[Section]:
+    def drawn(*names: str) -> list[PageFigure]:
+        return [figure for name in names for figure in figures if figure.name == name]
+
+    def chosen(*names: str) -> list[Table]:
+        return [table for name in names for table in tables if table.name == name]
+
+    report = results.root / "report"
+    sections = [
+        Section(
+            "answer", "In short", points=answer(compared), text=[findings.RULE], figures=drawn("mechanism")
+        ),
+        Section(
+            "run", "What was run", points=[f"`{arm}`: {describe(arm)}" for arm in results.arms], facts=facts
+        ),
+        Section(
+            "training",
+            "Over training",
+            figures=drawn("validation_pesq"),
+            tables=chosen("pesq_falls", "since_peak"),
+        ),
+        Section(
+            "scores",
+            "Final scores",
+            figures=drawn("final_metrics", "differences"),
+            tables=chosen("final_metrics", f"differences_from_{compared.baseline}", "differences_from_noisy"),
+        ),
+        Section(
+            "discriminator",
+            "What the discriminator learned from",
+            figures=drawn("discriminator_losses", "label_spread", "gradient_norms"),
+            tables=chosen("skipped_steps", "failure_reasons"),
+        ),
+        Section("silence", "Silence and PESQ failure", figures=_figures_of(results.root / "silence", report)),
+        Section(
+            "evidence", "Published training logs", figures=_figures_of(results.root / "evidence", report)
+        ),
+        Section("limits", "What this run cannot say", points=limits(results)),
+        Section("files", "Notebooks and data", links=_links(results.root)),
+    ]
+    return [
+        section
+        for section in sections
+        if section.points or section.figures or section.tables or section.links
+    ]
+
+
+def limits(results: RunResults) -> list[str]:
+    """The scale of the run in sentences, from its settings and counts."""
+    budget = next(iter(results.configs.values()))["budget"]
+    noisy = results.evaluation[results.evaluation["arm"] == NOISY]
+    seeds = len(results.seeds)
+    return [
+        f"The network has {budget['channels']} channels and {budget['blocks']} blocks and trained for "
+        f"{budget['epochs']} epochs; the published one has 64 and 4, and 120 epochs. What happens at that size may "
+        "come earlier, later or not at all here.",
+        f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals over utterances speak for these trained networks, not "
+        "for the next ones; intervals over so few seeds are wide or missing.",
+        f"{noisy['id'].nunique()} test utterances of one corpus. Synthetic speech is more regular than people, and "
+        "scores on it are not comparable with published ones; arms are compared with each other only.",
+        "The same seed starts every arm from the same weights and the same crops, so arms that never differed in "
+        "what they did give the same numbers.",
+        "Intervals are not corrected for the number of comparisons.",
+    ]
+
+
+def page_figure(png: Path, folder: Path) -> PageFigure:
+    """The figure drawn as `png`, ready for a page in `folder`. Raises FileNotFoundError when it was not drawn."""
+    if not png.is_file():
+        raise FileNotFoundError(f"{png} is missing: draw the figures first (06_comparison_report)")
+    data = png.read_bytes()
+    # Width and height stand at the start of every PNG file.
+    width, height = (
+        round(size * PAGE_DOTS_PER_INCH / PNG_DOTS_PER_INCH) for size in struct.unpack(">II", data[16:24])
+    )
+    title = png.stem.replace("_", " ").capitalize()
+    words = WORDS.get(
+        png.stem, FigureWords(title, "", f"Figure: {title}; its numbers are in the CSV linked below.")
+    )
+    files = [png.with_suffix(f".{suffix}") for suffix in ("csv", "svg", "pdf", "png")]
+    links = {file.suffix[1:].upper(): _relative(file, folder) for file in files if file.is_file()}
+    return PageFigure(png.stem, words, base64.b64encode(data).decode(), width, height, links)
+
+
+def _figures_of(step: Path, folder: Path) -> list[PageFigure]:
+    return [page_figure(png, folder) for png in sorted((step / "figures").glob("*.png"))]
+
+
+def _links(root: Path) -> list[tuple[str, dict[str, str]]]:
+    notebooks = [
+        (file.stem, {"page": f"../notebooks/{file.stem}.html", "notebook": f"../notebooks/{file.name}"})
+        for file in sorted((root / "notebooks").glob("*.ipynb"))
+    ]
+    patterns = ("data/*.csv", "silence/*.csv", "evidence/*.csv", "evaluation/*.csv", "training/*/*.csv")
+    tables = [
+        (str(file.relative_to(root)), {"CSV": f"../{file.relative_to(root)}"})
+        for pattern in patterns
+        for file in sorted(root.glob(pattern))
+    ]
+    return [*notebooks, *tables]
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return (
+        str(file.relative_to(folder))
+        if file.is_relative_to(folder)
+        else f"../{file.relative_to(folder.parent)}"
+    )
+
+
+def _marked(text: str) -> Markup:
+    """Escaped text with `names` between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

@@ -1,0 +1,139 @@
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cmgan.study.comparison import compare
+from cmgan.study.figure_words import WORDS
+from cmgan.study.redraw import PLOTS, redraw_run
+from cmgan.study.report import write_report
+from cmgan.study.report_figures import draw_figures, figure_frames
+from cmgan.study.run_results import load_run
+from tests.simulated_run import simulate_run
+
+ROOT = Path(__file__).parents[1]
+
+
+class Page(HTMLParser):
+    """What a page shows and refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.images, self.targets, self.ids, self.tags = [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(values)
+        self.targets += [values[name] for name in ("src", "href") if name in values]
+        self.ids |= {values["id"]} if "id" in values else set()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = simulate_run(tmp_path_factory.mktemp("results") / "run", epochs=8, test_utterances=8)
+    (root / "notebooks").mkdir()
+    (root / "notebooks" / "05_published_logs.ipynb").write_text("{}")
+    results = load_run(root)
+    compared = compare(results)
+    draw_figures(figure_frames(results, compared), root / "report" / "figures")
+    write_report(results, compared, ROOT)
+    return root
+
+
+@pytest.fixture(scope="module")
+def text(run):
+    return (run / "report" / "index.html").read_text()
+
+
+def test_the_answer_names_the_arm_that_was_made_to_collapse_and_not_the_other(text):
+    answer = text[text.index('id="answer"') : text.index('id="run"')]
+    (fell,) = re.findall(r"<li>(PESQ on the validation utterances fell .*?)</li>", answer)
+    assert "published" in fell
+    assert "normalised_target" not in fell
+    (held,) = re.findall(r"<li>(PESQ did not fall .*?)</li>", answer)
+    assert "normalised_target" in held
+
+
+def test_every_image_has_alternative_text(text):
+    images = Page(text).images
+    assert len(images) == len(WORDS)
+    assert all(len(image["alt"]) > 30 for image in images)
+
+
+def test_the_page_needs_nothing_from_elsewhere(text):
+    page = Page(text)
+    assert not {"script", "iframe", "object"} & set(page.tags)
+    assert not [target for target in page.targets if re.match(r"(\w+:)?//", target)]
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_every_link_leads_somewhere(run, text):
+    page = Page(text)
+    for target in page.targets:
+        if target.startswith("#"):
+            assert target[1:] in page.ids
+        elif not target.startswith("data:") and not target.endswith("05_published_logs.html"):
+            assert (run / "report" / target).is_file(), target
+
+
+def test_every_figure_is_there_in_four_formats(run):
+    for name in WORDS:
+        for suffix in ("csv", "png", "svg", "pdf"):
+            assert (run / "report" / "figures" / f"{name}.{suffix}").stat().st_size > 0
+
+
+def test_the_command_commit_versions_and_time_are_stated(text):
+    assert "make study PROFILE=laptop" in text
+    assert re.search(r"torch \d+\.\d+", text)
+    assert "of training" in text
+
+
+def test_tables_are_written_as_numbers_and_as_latex(run):
+    numbers = pd.read_csv(run / "report" / "tables" / "pesq_falls.csv")
+    assert set(numbers["arm"]) == {"published", "normalised_target"}
+    latex = (run / "report" / "tables" / "pesq_falls.tex").read_text()
+    assert r"\toprule" in latex
+    assert not re.search(r"(?<!\\)[%_]", latex.replace("tab:pesq_falls", ""))
+
+
+def test_names_from_outside_are_escaped(run):
+    results = load_run(run)
+    steps = results.steps.assign(failure_reasons="<script>alert(1)</script>:1")
+    page = write_report(results, compare(results.__class__(**vars(results) | {"steps": steps})), ROOT)
+    assert "<script>" not in page.read_text()
+
+
+def test_a_report_without_its_figures_is_refused_and_leaves_no_page(tmp_path):
+    results = load_run(simulate_run(tmp_path / "run", ("published",), (0,), 2, 2, 2))
+    with pytest.raises(FileNotFoundError, match="draw the figures first"):
+        write_report(results, compare(results), ROOT)
+    assert not (tmp_path / "run" / "report" / "index.html").exists()
+
+
+def test_figures_are_drawn_again_from_their_csv_alone(run, tmp_path):
+    names = ("differences", "label_spread")
+    folder = tmp_path / "report" / "figures"
+    folder.mkdir(parents=True)
+    for name in names:
+        shutil.copy(run / "report" / "figures" / f"{name}.csv", folder)
+    assert [file.stem for file in redraw_run(tmp_path)] == list(names)
+    for name in names:
+        drawn = run / "report" / "figures" / name
+        for suffix in (".csv", ".png"):
+            assert (folder / f"{name}{suffix}").read_bytes() == drawn.with_suffix(suffix).read_bytes()
+
+
+def test_redrawing_a_run_without_figures_says_what_to_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make study"):
+        redraw_run(tmp_path)
+
+
+def test_every_figure_that_has_words_can_be_redrawn():
+    assert set(WORDS) <= set(PLOTS)
