@@ -119,6 +119,50 @@ def final_pesq(run: str, results: pd.DataFrame) -> float:
     return float(results.loc[chosen, "pesq"].iloc[0]) if chosen.any() else float("nan")
 
 
+def skips_in_words(skips: pd.DataFrame) -> str:
+    """What the skip table says about the claimed share (Markdown); frame of `skip_table`."""
+    overall = skips[skips["run"] == ALL_RUNS].iloc[0]
+    largest = skips[skips["run"] != ALL_RUNS].sort_values("lines").iloc[-1]
+    able = (skips["run"] != ALL_RUNS) & ~skips["code_version"].str.contains(NEVER_SKIPS, regex=False)
+    excluded = skips.loc[able & (skips["high"] < CLAIMED_SKIP_SHARE), "run"]
+    return (
+        f"Of {overall['lines']} lines that could show a skipped step, **{overall['zeros']}** log a loss of "
+        f"exactly 0: by the 95 % interval at most {100 * overall['high']:.1f} % of the steps are skipped "
+        f"({largest['run']} has {largest['lines']} of the lines). "
+        f"{overall['nearly_zero']} lines are below {NEARLY_ZERO:g} without being 0, which a skipped step cannot "
+        f"be. With a skip rate of {100 * CLAIMED_SKIP_SHARE:.0f} % so few zeros have a probability of "
+        f"{overall['chance_at_claim']:.0e}. Taken alone, the lines of "
+        f"{', '.join(excluded) if len(excluded) else 'no run'} exclude that rate."
+    )
+
+
+def losses_in_words(losses: pd.DataFrame) -> str:
+    """Whether losses in the healthy band go with a good end (Markdown); frame of `discriminator_losses`."""
+    known = losses[(losses["kind"] == "train_step") & losses["final_pesq"].notna()]
+    if known.empty:
+        return "For none of these runs is the final PESQ known."
+    best = known.loc[known["final_pesq"].idxmax()]
+    low, high = HEALTHY_BAND
+    return (
+        f"The run with the highest PESQ ({best['run']}, {best['final_pesq']:.2f}) logged "
+        f"{100 * best['in_band']:.0f} % of its {best['lines']} losses between {low:g} and {high:g}, the band "
+        f"called healthy, and {100 * best['below_band']:.0f} % below it; its median is {best['median']:.4f}."
+    )
+
+
+def validation_in_words(results: pd.DataFrame) -> str:
+    """How PESQ and validation loss moved together where both were published (Markdown); frame of `read_results`."""
+    both = results[results["validation_loss"].notna() & results["pesq"].notna()]
+    if len(both) < 2:
+        return "Nobody published PESQ and validation loss of the same epochs."
+    loss, pesq = both["validation_loss"], both["pesq"]
+    return (
+        f"In the {len(both)} epochs with both, PESQ goes from {pesq.iloc[0]:.2f} to {pesq.iloc[-1]:.2f} while the "
+        f"validation loss goes from {loss.iloc[0]:.4f} to {loss.iloc[-1]:.4f} and never leaves {loss.min():.4f} to "
+        f"{loss.max():.4f}."
+    )
+
+
 def _skips(steps: pd.DataFrame, run: str, code_version: str) -> dict[str, object]:
     zeros = int((steps["disc_loss"] == 0).sum())
     interval = proportion_interval(zeros, len(steps))

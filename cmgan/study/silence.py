@@ -5,20 +5,27 @@ random), so that shares of failed crops are binomial: they speak for this corpus
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cmgan.dataset import UtterancePair
+from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.pesq_score import SAFE_SECONDS, PesqScore, pesq_score
 from cmgan.study.activity import level_dbfs
 from cmgan.study.speech_crops import CropSource, window_of_speech
 from cmgan.study.statistics import proportion_interval
 
+SURVEYED_UTTERANCES = 200
 DOSE_CROP_SECONDS = 2.0
 SIDES = ("reference", "estimate", "both")
 LEVEL_FACTORS = (0.05, 20.0)
 CLAIMED_SKIP_SHARE = 0.56  # share of batches that the debugging effort says were skipped
+
+
+def surveyed_pairs(manifest: Path) -> list[UtterancePair]:
+    """Utterances of the training and the test split, at most SURVEYED_UTTERANCES evenly spread over each."""
+    return [pair for split in ("train", "test") for pair in load_pairs(manifest, split, SURVEYED_UTTERANCES)]
 
 
 def survey_crops(
