@@ -13,6 +13,7 @@ from cmgan.evaluation import evaluate_waveforms
 from cmgan.study.notebook_parameters import EvaluationParameters
 from cmgan.study.paths import evaluation_table, noisy_table, run_folder, training_folder
 from cmgan.study.statistics import mean_interval
+from cmgan.study.table_files import write_table
 from cmgan.weights import generator_from_file
 from data_prep.audio import write_audio
 from data_prep.manifest import read_manifest
@@ -53,7 +54,7 @@ def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None]
     target = evaluation_table(root, parameters.arm, parameters.seed)
     _keep_audio(pairs[: parameters.audio_files], estimates, target.with_suffix(""))
     table = _scored(root, pairs, estimates, parameters.threads)
-    return _written(table.assign(arm=parameters.arm, seed=parameters.seed), target)
+    return write_table(table.assign(arm=parameters.arm, seed=parameters.seed), target)
 
 
 def evaluate_noisy(run: str, threads: int = 0) -> pd.DataFrame:
@@ -61,7 +62,7 @@ def evaluate_noisy(run: str, threads: int = 0) -> pd.DataFrame:
     root = run_folder(run)
     pairs = load_pairs(root / "data" / "manifest.csv", "test")
     table = _scored(root, pairs, [pair.noisy for pair in pairs], threads)
-    return _written(table.assign(arm="noisy", seed=pd.NA), noisy_table(root))
+    return write_table(table.assign(arm="noisy", seed=pd.NA), noisy_table(root))
 
 
 def summary_table(noisy: pd.DataFrame, enhanced: pd.DataFrame) -> pd.DataFrame:
@@ -92,14 +93,6 @@ def _scored(
     )
     manifest = pd.DataFrame([vars(row) for row in read_manifest(root / "data" / "manifest.csv")])
     return manifest[CONDITIONS].merge(scores, on="id", validate="one_to_one")
-
-
-def _written(table: pd.DataFrame, target: Path) -> pd.DataFrame:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part")
-    table.to_csv(partial, index=False)
-    partial.replace(target)
-    return table
 
 
 def _keep_audio(pairs: list[UtterancePair], estimates: list[np.ndarray], folder: Path) -> None:

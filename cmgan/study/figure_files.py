@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -49,6 +50,8 @@ def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str) -> Fi
             # Dates in the files would make two identical runs differ.
             metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
             figure.savefig(folder / f"{name}.{suffix}", metadata=metadata)
+    # An open figure would be shown by Jupyter a second time, after the one that is returned.
+    plt.close(figure)
     return figure
 
 

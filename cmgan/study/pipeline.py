@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,10 @@ from cmgan.progress import duration
 from cmgan.study.paths import repository_root
 from cmgan.study.profile import Profile, parse_override, profile_from, read_settings
 from data_prep.folder import check_corpus
+
+# Lines of run_notebook start with the notebook's number, snakemake's count of jobs with a number.
+JOB_LINE = re.compile(r"\[\d\d_")
+STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
 
 
 def main(
@@ -48,12 +53,12 @@ def main(
             print(f"Nothing to do: {folder / 'report' / 'index.html'} is up to date.")
             return
         print(f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds")
-        code = _snakemake(root, settings, cores, ["--keep-going", "--quiet", "rules", "host"])
+        code = _snakemake(root, settings, cores)
     took = duration(time.monotonic() - started)
     if code:
         sys.exit(
-            f"The run stopped after {took}: the lines above marked 'failed' say why, "
-            "the executed notebooks they name show where. The same command goes on from here."
+            f"The run stopped after {took}: lines above marked 'failed' say why, the executed notebooks they name "
+            f"show where ({folder / 'snakemake.log'} has the rest). The same command goes on from here."
         )
     print(f"Done in {took}. The report: {folder / 'report' / 'index.html'}")
 
@@ -115,10 +120,27 @@ def _is_up_to_date(root: Path, settings: Path, cores: str) -> bool:
     return result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
 
 
-def _snakemake(root: Path, settings: Path, cores: str, options: list[str]) -> int:
-    return subprocess.run(
-        _command(settings, cores, options), cwd=root, env=_environment(), check=False
-    ).returncode
+def _snakemake(root: Path, settings: Path, cores: str) -> int:
+    """Run snakemake, showing the jobs' own lines and how many are done; all it says goes to snakemake.log."""
+    command = _command(settings, cores, ["--keep-going", "--quiet", "rules", "host"])
+    started = time.monotonic()
+    with (
+        (settings.parent / "snakemake.log").open("w") as log,
+        subprocess.Popen(
+            command, cwd=root, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        for line in process.stdout:
+            log.write(line)
+            log.flush()
+            if JOB_LINE.match(line):
+                print(line, end="", flush=True)
+            elif steps := STEPS_LINE.match(line):
+                print(
+                    f"{steps[1]} of {steps[2]} jobs done after {duration(time.monotonic() - started)}",
+                    flush=True,
+                )
+    return process.returncode
 
 
 def _command(settings: Path, cores: str, options: list[str]) -> list[str]:

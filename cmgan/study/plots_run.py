@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cmgan.study.figure_files import TEXT_WIDTH
 
@@ -47,6 +48,7 @@ def epoch_curves(epochs: pd.DataFrame) -> Figure:
     for axis, (column, label) in zip(axes.flat, EPOCH_TERMS.items(), strict=True):
         axis.plot(epochs["epoch"], epochs[column], marker="o", markersize=3, color="C0")
         axis.set_title(label)
+    axes.flat[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.flat[1].axhline(1, color="0.4", linestyle=":", linewidth=1)
     for axis in axes[-1]:
         axis.set_xlabel(f"epoch (means of {epochs['utterances'].iloc[0]} utterances)")

@@ -44,6 +44,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: dict, shown: TextIO
             progress_bar=False,
             stdout_file=shown,
             kernel_name="python3",
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
