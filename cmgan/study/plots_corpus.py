@@ -6,9 +6,11 @@ import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, compressed_spectrum, magnitude
 from cmgan.study.figure_files import TEXT_WIDTH
+from data_prep.manifest import SPLITS
 
 HERTZ_PER_BIN = SAMPLE_RATE / CMGAN_STFT.n_fft
 SECONDS_PER_FRAME = CMGAN_STFT.hop / SAMPLE_RATE
@@ -24,9 +26,12 @@ def corpus_overview(utterances: pd.DataFrame) -> Figure:
     axes[1].set_title("signal-to-noise ratio")
     if utterances["snr_db"].notna().any():
         table = pd.crosstab(utterances["snr_db"], utterances["split"])
+        table = table[[split for split in SPLITS if split in table]]
         table.plot.bar(ax=axes[1], width=0.8)
         axes[1].set(xlabel="SNR over active speech (dB)", ylabel="utterances")
-        axes[1].legend(title="")
+        axes[1].set_ylim(0, 1.35 * table.max().max())
+        axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[1].legend(title="", ncols=3, loc="upper center")
     else:
         axes[1].text(0.5, 0.5, "not stated by this corpus", ha="center", transform=axes[1].transAxes)
     return figure
