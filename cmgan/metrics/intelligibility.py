@@ -37,7 +37,8 @@ _BANDS = _third_octave_bands()
 def stoi(clean: np.ndarray, estimate: np.ndarray) -> float:
     """Short-time objective intelligibility, about 0 to 1, of waveforms (N,) at 16 kHz, any scale.
 
-    NaN when fewer than 30 frames (about 0.4 s) remain without silence, where others return 1e-5.
+    NaN for a silent reference, and when fewer than 30 frames (about 0.4 s) remain without silence, where
+    others return 1e-5.
     Source: Taal et al. 2011, the measure that is not extended.
     """
     return stoi_at_10_khz(resample_to_10_khz(np.stack([clean, estimate])))
@@ -65,7 +66,7 @@ def _frame_count(samples: int) -> int:
 def _without_silence(both: np.ndarray) -> np.ndarray:
     """Drop the frames where the clean signal is more than 40 dB below its loudest: (2, N) → (2, N')."""
     count = _frame_count(both.shape[1])
-    if count == 0:
+    if count == 0 or not both[0].any():
         return np.empty((2, 0))
     # The public script looks for silence one sample ahead of the frames it keeps: found by matching its numbers,
     # which decide about frames close to the border.
