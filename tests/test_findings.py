@@ -22,6 +22,7 @@ def falls(intervals):
             "arm": arm,
             "seed": seed,
             "peak": 2.0,
+            "final_epoch": 9,
             "final": 1.5,
             "fall": (low + high) / 2,
             "low": low,
@@ -64,6 +65,11 @@ def test_an_arm_falls_or_holds_only_when_every_seed_says_so(intervals, verdict):
     assert fall_verdicts(falls({"published": intervals})) == {"published": verdict}
 
 
+def test_a_single_epoch_cannot_show_that_an_arm_holds():
+    table = falls({"published": [(0.0, 0.0)]}).assign(final_epoch=1)
+    assert fall_verdicts(table) == {"published": UNCLEAR}
+
+
 def test_only_verdicts_that_some_arm_has_get_a_sentence():
     table = falls({"published": [(0.3, 0.5)], "recommended": [(0.0, 0.0)]})
     by_arm = table.drop(columns=["peak", "final"])
@@ -81,18 +87,25 @@ def test_losses_are_not_mentioned_when_nothing_fell():
 @pytest.mark.parametrize(
     ("row", "wording"),
     [
-        (differences(0.2, 0.4), "ends above"),
-        (differences(-0.4, -0.2), "ends below"),
+        (differences(0.2, 0.4), "is higher than"),
+        (differences(-0.4, -0.2), "is lower than"),
         (differences(-0.1, 0.4), "is not clearly apart from"),
         (differences(-0.05, 0.05), "is within 0.1 of"),
         (differences(-0.05, 0.05, smallest=-0.3, largest=0.3), "is not clearly apart from"),
-        (differences(0.2, 0.4, smallest=-0.1, largest=0.7), "its seeds disagree in sign"),
+        (differences(0.2, 0.4, smallest=-0.1, largest=0.7), "the seeds disagree in sign"),
         (differences(np.nan, np.nan), "too few utterances"),
     ],
 )
 def test_differences_are_worded_by_their_intervals_and_seeds(row, wording):
     (sentence,) = differences_in_words(row)
     assert wording in sentence
+
+
+def test_arms_with_the_same_relation_share_a_sentence():
+    table = pd.concat([differences(0.2, 0.4), differences(0.3, 0.5).assign(arm="normalised_target")])
+    (sentence,) = differences_in_words(table)
+    assert "`recommended` (+0.30" in sentence
+    assert "`normalised_target` (+0.40" in sentence
 
 
 def test_a_run_without_skipping_arms_says_so():

@@ -45,8 +45,8 @@ WORDS: dict[str, FigureWords] = {
     "discriminator_losses": FigureWords(
         "Discriminator losses and skipped steps",
         "Lines span 5 to 95 % of the steps, bars the middle half, markers are medians, dots extremes. A skipped step "
-        "has no loss and is counted at the right. Compare the arms' losses with the grey band, and skips with which "
-        "arms fall above.",
+        "has no loss and is counted at the right. Do the arms that skip also lose PESQ, and do the healthy ones stay "
+        "in the grey band?",
         "Distribution of the discriminator's loss on a logarithmic axis, one row an arm, with the share of skipped "
         "steps and its interval at the right.",
     ),
@@ -62,5 +62,39 @@ WORDS: dict[str, FigureWords] = {
         "The share at the right says how often clipping at the dashed limit would bite, and does in arms that clip.",
         "Distribution of gradient norms of generator and discriminator on logarithmic axes, one row an arm, with the "
         "clipping limit.",
+    ),
+    "failure_by_length": FigureWords(
+        "PESQ failure by length of the crop",
+        "How many random crops have no PESQ, and how many would have to fail for the claimed share of batches.",
+        "Shares of crops without PESQ with exact intervals against crop length, and a line at the share needed.",
+    ),
+    "failure_by_batch": FigureWords(
+        "What a failing crop costs a batch",
+        "One failing crop drops its whole batch, so the share grows with the batch size. Does it come near the line?",
+        "Share of batches with a failed crop against batch size, predicted and observed, a panel for each crop "
+        "length, with a line at the claimed share.",
+    ),
+    "failure_by_dose": FigureWords(
+        "How much speech PESQ needs, and in which signal",
+        "Where on the axis do failures set in, and in which signal must the speech be missing? The estimate is all "
+        "that a generator decides; the reference is a matter of the data.",
+        "Share of crops without PESQ against milliseconds of speech left, in reference, estimate or both.",
+    ),
+    "score_by_activity": FigureWords(
+        "Scores and speech in the crop",
+        "Crops at the left have little speech: crosses at the foot have no score, dots may rate the background.",
+        "Scatter plot of the PESQ of noisy crops against active speech in milliseconds, failures at the foot.",
+    ),
+    "losses_by_run": FigureWords(
+        "Discriminator losses in published logs",
+        "A skipped step logs exactly 0 and would be a cross at the left edge. Runs are ordered by the PESQ they "
+        "reached: compare the best ones with the band that is called healthy.",
+        "Logged discriminator losses on a logarithmic axis, one row a run, with medians, the band called healthy and "
+        "the line below which steps were called skipped.",
+    ),
+    "results_by_version": FigureWords(
+        "Published results by version of the code",
+        "Runs are ordered by PESQ; markers show which version of the code they were trained with.",
+        "Dot plot of published PESQ, one row a run, a marker for each version of the code.",
     ),
 }

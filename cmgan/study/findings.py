@@ -9,11 +9,11 @@ from cmgan.study.plots_comparison import EQUIVALENCE_MARGIN
 
 FELL, HELD, UNCLEAR = "fell", "held", "unclear"
 RULE = (
-    f"An arm's PESQ is said to fall when, for every seed, the 95 % interval of its fall from the highest epoch to "
-    f"the last lies above {EQUIVALENCE_MARGIN}, and to hold when every such interval lies below "
-    f"{EQUIVALENCE_MARGIN}; anything else is unclear. Each utterance's fall is measured from the epoch that is best "
-    f"for the other utterances, so that picking a maximum does not count as a fall. Square brackets hold 95 % "
-    f"intervals over utterances, for these trained networks."
+    "An arm's PESQ is said to fall when, for every seed, the 95 % interval of its fall from the highest epoch to the "
+    f"last lies above {EQUIVALENCE_MARGIN}, and to hold when every such interval lies below {EQUIVALENCE_MARGIN} and "
+    "there is more than one epoch; anything else is unclear. Each utterance's fall is measured from the epoch that "
+    "is best for the other utterances, so that picking a maximum does not count as a fall. Square brackets hold 95 % "
+    "intervals over utterances, for these trained networks."
 )
 NAMES = {
     "loss_total": "total loss",
@@ -32,7 +32,7 @@ def fall_verdicts(falls: pd.DataFrame) -> dict[str, str]:
     for arm, runs in falls.groupby("arm", sort=False):
         if (runs["low"] > EQUIVALENCE_MARGIN).all():
             verdicts[arm] = FELL
-        elif (runs["high"] < EQUIVALENCE_MARGIN).all():
+        elif (runs["high"] < EQUIVALENCE_MARGIN).all() and (runs["final_epoch"] > 1).all():
             verdicts[arm] = HELD
         else:
             verdicts[arm] = UNCLEAR
@@ -45,11 +45,12 @@ def falls_in_words(falls: pd.DataFrame, by_arm: pd.DataFrame) -> list[str]:
     falls, by_arm: frames of `comparison.pesq_falls` and `comparison.falls_by_arm`.
     """
     verdicts = fall_verdicts(falls)
+    span = f"within {falls['final_epoch'].max()} epochs"
     sentences = []
     for verdict, opening in (
-        (FELL, "PESQ on the validation utterances fell from its highest epoch to the last in"),
-        (HELD, f"PESQ did not fall by {EQUIVALENCE_MARGIN} or more in"),
-        (UNCLEAR, "Whether PESQ fell is not clear from this run in"),
+        (FELL, f"PESQ on the validation utterances fell from its highest epoch to the last {span} in"),
+        (HELD, f"PESQ did not fall by {EQUIVALENCE_MARGIN} or more {span} in"),
+        (UNCLEAR, f"Whether PESQ fell {span} is not clear in"),
     ):
         arms = [arm for arm, given in verdicts.items() if given == verdict]
         if arms:
@@ -79,18 +80,18 @@ def what_losses_did(falls: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
     return [f"While PESQ fell in {code(arm)}, the arm that fell most: {'; '.join(parts)}."]
 
 
-def differences_in_words(table: pd.DataFrame, metric: str = "pesq", name: str = "PESQ") -> list[str]:
-    """How each arm's final test score stands to the baseline's, worded by its intervals.
+def differences_in_words(table: pd.DataFrame) -> list[str]:
+    """How each arm's final test PESQ stands to the baseline's, a sentence for each relation that some arm has.
 
     table: frame of `comparison.differences`.
     """
-    rows = table[table["metric"] == metric]
+    rows = table[table["metric"] == "pesq"]
+    relations = [_relation(row) for row in rows.itertuples()]
     sentences = []
-    for row in rows.itertuples():
-        interval = f"{number(row.difference, '+.2f')} {bounds(row.low, row.high, '+.2f')}"
-        if row.seeds > 1:
-            interval += f", seeds {number(row.smallest, '+.2f')} to {number(row.largest, '+.2f')}"
-        sentences.append(f"{code(row.arm)} {_relation(row)} {code(row.baseline)} in test {name}: {interval}.")
+    for relation in dict.fromkeys(relations):
+        arms = [row for row, own in zip(rows.itertuples(), relations, strict=True) if own == relation]
+        listed = in_words(f"{code(row.arm)} ({_difference(row)})" for row in arms)
+        sentences.append(f"Final test PESQ {relation} {code(arms[0].baseline)} in {listed}.")
     return sentences
 
 
@@ -100,7 +101,7 @@ def skips_in_words(skips: pd.DataFrame) -> str:
     if rows.empty:
         return "No arm of this run skips a batch when PESQ fails."
     parts = [
-        f"{row.share:.1%} {bounds(row.low, row.high, '.1%')} of {row.steps} steps in {code(row.arm)}"
+        f"{number(row.share, '.1%')} {bounds(row.low, row.high, '.1%')} of {row.steps} steps in {code(row.arm)}"
         + (f", {row.injected} of its {row.failures} failures put there on purpose" if row.injected else "")
         for row in rows.itertuples()
     ]
@@ -117,11 +118,11 @@ def identical_in_words(groups: Iterable[Sequence[str]]) -> list[str]:
 
 
 def number(value: float, style: str = ".2f") -> str:
-    """A number with a true minus sign and no negative zero."""
+    """A number with a true minus sign, no negative zero, and a space before a percent sign."""
     text = f"{value:{style}}"
     if not text.strip("+-0.%"):
         text = text.lstrip("+-")
-    return text.replace("-", "−")
+    return text.replace("-", "−").replace("%", " %")
 
 
 def bounds(low: float, high: float, style: str = ".2f") -> str:
@@ -151,18 +152,24 @@ def _fall_of(arm: str, falls: pd.DataFrame, by_arm: pd.DataFrame) -> str:
 
 
 def _relation(row: tuple) -> str:
-    if row.utterances == 0:
-        return "cannot be compared with"
-    if np.isnan(row.low):
-        return "has too few utterances for an interval against"
     ends = (row.low, row.high, row.smallest, row.largest)
-    if row.metric == "pesq" and max(map(abs, ends)) < EQUIVALENCE_MARGIN:
-        return f"is within {EQUIVALENCE_MARGIN} of"
+    if row.utterances == 0:
+        return "cannot be compared with that of"
+    if np.isnan(row.low):
+        return "has too few utterances for an interval against that of"
+    if max(map(abs, ends)) < EQUIVALENCE_MARGIN:
+        return f"is within {EQUIVALENCE_MARGIN} of that of"
     if row.low <= 0 <= row.high:
-        return "is not clearly apart from"
-    seeds_agree = row.smallest * row.largest > 0
-    agreement = "" if seeds_agree or row.seeds < 2 else ", though its seeds disagree in sign,"
-    return f"ends {'above' if row.difference > 0 else 'below'}{agreement}"
+        return "is not clearly apart from that of"
+    disagreement = "" if row.smallest * row.largest > 0 else ", though the seeds disagree in sign,"
+    return f"is {'higher' if row.difference > 0 else 'lower'}{disagreement} than that of"
+
+
+def _difference(row: tuple) -> str:
+    interval = f"{number(row.difference, '+.2f')} {bounds(row.low, row.high, '+.2f')}"
+    if row.seeds < 2:
+        return interval
+    return f"{interval}, seeds {number(row.smallest, '+.2f')} to {number(row.largest, '+.2f')}"
 
 
 def _from_to(means: pd.DataFrame, name: str) -> str:

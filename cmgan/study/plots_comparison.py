@@ -79,7 +79,10 @@ def differences(frame: pd.DataFrame) -> Figure:
 
 def _metric_grid(arms: int) -> tuple[Figure, list]:
     height = 2 * (0.45 + 0.2 * max(arms, 2)) + 0.3
-    return plt.subplots(2, 4, figsize=(TEXT_WIDTH, height), sharey=True)
+    figure, axes = plt.subplots(2, 4, figsize=(TEXT_WIDTH, height), sharey=True)
+    for axis in axes.flat:
+        axis.locator_params(axis="x", nbins=4)
+    return figure, axes
 
 
 def _dot(axis: Axes, position: int, arm: str, mean: float, low: float, high: float) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from cmgan.study.arm_styles import WHITE_EDGE, arm_label, arm_rows, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
@@ -156,7 +156,7 @@ def _curves(axis: Axes, run: pd.DataFrame, column: str, position: int, seeds: bo
         markevery=every,
         **WHITE_EDGE,
     )
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
 
 
 def _distribution_rows(axis: Axes, frame: pd.DataFrame) -> None:
@@ -204,7 +204,7 @@ def _share(row: tuple) -> str:
 
 
 def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{share:.1%}"
+    return "–" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _legend(figure: Figure, arms: Sequence[str]) -> None:

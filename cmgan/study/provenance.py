@@ -81,9 +81,9 @@ def corpus(root: Path, settings: dict) -> str:
 def budget(settings: dict) -> str:
     """Size of the networks and length of the training in words; settings: fields of `cmgan.recipe.Budget`."""
     return (
-        f"{settings['channels']} channels (paper 64), {settings['blocks']} conformer blocks (paper 4), "
-        f"{settings['epochs']} epochs (paper 120), batches of {settings['batch_size']} crops of "
-        f"{settings['crop_seconds']:g} s"
+        f"channels {settings['channels']} (paper 64), conformer blocks {settings['blocks']} (paper 4), "
+        f"epochs {settings['epochs']} (paper 120), crops a batch {settings['batch_size']}, "
+        f"crop length {settings['crop_seconds']:g} s"
     )
 
 

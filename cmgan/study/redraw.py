@@ -9,10 +9,20 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import typer
 
-from cmgan.study import report_figures
+from cmgan.study import plots_corpus, plots_logs, plots_silence, report_figures
 from cmgan.study.figure_files import PlotFunction, draw
 
-PLOTS: dict[str, PlotFunction] = {**report_figures.PLOTS}
+PLOTS: dict[str, PlotFunction] = {
+    **report_figures.PLOTS,
+    "failure_by_length": plots_silence.failure_by_length,
+    "failure_by_batch": plots_silence.failure_by_batch,
+    "failure_by_dose": plots_silence.failure_by_dose,
+    "score_by_activity": plots_silence.score_by_activity,
+    "losses_by_run": plots_logs.losses_by_run,
+    "results_by_version": plots_logs.results_by_version,
+    "corpus": plots_corpus.corpus_overview,
+    "example": plots_corpus.pair_of_spectrograms,
+}
 STEPS = ("report", "silence", "evidence", "data")
 
 

@@ -19,9 +19,11 @@ from cmgan.study.provenance import provenance
 from cmgan.study.report_figures import figure_frames
 from cmgan.study.report_tables import Table, report_tables, write_tables
 from cmgan.study.run_results import NOISY, RunResults
+from cmgan.study.survey_words import evidence_in_words, silence_in_words
 
 TEMPLATE = Path(__file__).with_name("report_page.html.j2")
-PAGE_DOTS_PER_INCH = 115
+FEW_UTTERANCES = 10
+PAGE_DOTS_PER_INCH = 140
 PNG_DOTS_PER_INCH = 200
 
 
@@ -68,12 +70,23 @@ def write_report(results: RunResults, compared: Comparison, root: Path | None = 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["marked"] = _marked
+    environment.filters |= {"marked": _marked, "broken": _broken_before_interval}
     title = f"CMGAN training compared: {results.root.name}"
-    page = environment.from_string(TEMPLATE.read_text()).render(title=title, sections=sections)
+    page = environment.from_string(TEMPLATE.read_text()).render(
+        title=title, introduction=introduction(results), sections=sections
+    )
     partial = folder / ".index.html.partial"
     partial.write_text(page)
     return partial.replace(folder / "index.html")
+
+
+def introduction(results: RunResults) -> str:
+    """What the page is about, in two sentences."""
+    test = results.evaluation["id"].nunique()
+    return (
+        f"{len(results.arms)} ways of training CMGAN (arms) with {len(results.seeds)} seeds each, validated every "
+        f"epoch and tested on {test} utterances. Every number and verdict here is computed from the run's files."
+    )
 
 
 def answer(compared: Comparison) -> list[str]:
@@ -126,9 +139,17 @@ def _sections(
             figures=drawn("discriminator_losses", "label_spread", "gradient_norms"),
             tables=chosen("skipped_steps", "failure_reasons"),
         ),
-        Section("silence", "Silence and PESQ failure", figures=_figures_of(results.root / "silence", report)),
         Section(
-            "evidence", "Published training logs", figures=_figures_of(results.root / "evidence", report)
+            "silence",
+            "Silence and PESQ failure",
+            points=silence_in_words(results.root),
+            figures=_figures_of(results.root / "silence", report),
+        ),
+        Section(
+            "evidence",
+            "Published training logs",
+            points=evidence_in_words(results.root),
+            figures=_figures_of(results.root / "evidence", report),
         ),
         Section("limits", "What this run cannot say", points=limits(results)),
         Section("files", "Notebooks and data", links=_links(results.root)),
@@ -144,13 +165,17 @@ def limits(results: RunResults) -> list[str]:
     """The scale of the run in sentences, from its settings and counts."""
     budget = next(iter(results.configs.values()))["budget"]
     noisy = results.evaluation[results.evaluation["arm"] == NOISY]
-    seeds = len(results.seeds)
+    seeds, validated = len(results.seeds), results.validation["id"].nunique()
+    too_narrow = (
+        f"; over these {validated}, bootstrap intervals are too narrow" if validated < FEW_UTTERANCES else ""
+    )
     return [
         f"The network has {budget['channels']} channels and {budget['blocks']} blocks and trained for "
         f"{budget['epochs']} epochs; the published one has 64 and 4, and 120 epochs. What happens at that size may "
         "come earlier, later or not at all here.",
         f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals over utterances speak for these trained networks, not "
         "for the next ones; intervals over so few seeds are wide or missing.",
+        f"{validated} validation utterances decide whether PESQ fell{too_narrow}.",
         f"{noisy['id'].nunique()} test utterances of one corpus. Synthetic speech is more regular than people, and "
         "scores on it are not comparable with published ones; arms are compared with each other only.",
         "The same seed starts every arm from the same weights and the same crops, so arms that never differed in "
@@ -168,17 +193,15 @@ def page_figure(png: Path, folder: Path) -> PageFigure:
     width, height = (
         round(size * PAGE_DOTS_PER_INCH / PNG_DOTS_PER_INCH) for size in struct.unpack(">II", data[16:24])
     )
-    title = png.stem.replace("_", " ").capitalize()
-    words = WORDS.get(
-        png.stem, FigureWords(title, "", f"Figure: {title}; its numbers are in the CSV linked below.")
-    )
     files = [png.with_suffix(f".{suffix}") for suffix in ("csv", "svg", "pdf", "png")]
     links = {file.suffix[1:].upper(): _relative(file, folder) for file in files if file.is_file()}
-    return PageFigure(png.stem, words, base64.b64encode(data).decode(), width, height, links)
+    return PageFigure(png.stem, WORDS[png.stem], base64.b64encode(data).decode(), width, height, links)
 
 
 def _figures_of(step: Path, folder: Path) -> list[PageFigure]:
-    return [page_figure(png, folder) for png in sorted((step / "figures").glob("*.png"))]
+    order = list(WORDS)
+    drawn = [png for png in (step / "figures").glob("*.png") if png.stem in order]
+    return [page_figure(png, folder) for png in sorted(drawn, key=lambda png: order.index(png.stem))]
 
 
 def _links(root: Path) -> list[tuple[str, dict[str, str]]]:
@@ -204,5 +227,12 @@ def _relative(file: Path, folder: Path) -> str:
 
 
 def _marked(text: str) -> Markup:
-    """Escaped text with `names` between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    """Escaped text with `names` between backticks as code and **words** between stars in bold."""
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", code))
+
+
+def _broken_before_interval(text: str) -> Markup:
+    """Escaped cell with `[low, high]`, or what follows an arrow, in a line of its own: so wide tables fit."""
+    broken = re.sub(r"(?<=\S) (\[.+\])$", r'<br><span class="bounds">\1</span>', str(escape(text)))
+    return Markup(broken.replace(" → ", " →<br>"))

@@ -102,7 +102,9 @@ def skip_table(skips: pd.DataFrame) -> Table:
             "label policy": skips["labels"].str.replace("_", " "),
             "steps": skips["steps"].astype(str),
             "steps skipped": [
-                "–" if pd.isna(row.share) else f"{row.share:.1%} {bounds(row.low, row.high, '.1%')}"
+                "–"
+                if pd.isna(row.share)
+                else f"{number(row.share, '.1%')} {bounds(row.low, row.high, '.1%')}"
                 for row in skips.itertuples()
             ],
             "samples whose PESQ failed": skips["failures"].astype(str),
