@@ -7,7 +7,14 @@ from torch import Tensor, nn
 
 from cmgan.dataset import Batch
 from cmgan.recipe import MetricInput, TimeTarget
-from cmgan.signal import compressed_spectrum, magnitude, rms_gain, waveform_of
+from cmgan.signal import (
+    CMGAN_STFT,
+    StftSettings,
+    compressed_spectrum,
+    magnitude,
+    rms_gain,
+    waveform_of,
+)
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,24 @@ class Forward:
     clean_spectrum: Tensor
     estimate: Tensor
     waveform: Tensor
+    stft: StftSettings
 
     def time_target(self, target: TimeTarget) -> Tensor:
         """What the time loss compares the waveform with, (B, N)."""
         return self.clean if target == "normalised" else self.clean_raw
 
+    def reanalysed(self) -> Tensor:
+        """Compressed spectrum of the estimate's waveform, (B, 2, T, F): what a listener's ear could analyse."""
+        return compressed_spectrum(self.waveform, self.stft)
 
-def forward(generator: nn.Module, batch: Batch) -> Forward:
+
+def forward(generator: nn.Module, batch: Batch, stft: StftSettings = CMGAN_STFT) -> Forward:
     """Normalise by the noisy RMS, analyse, estimate, resynthesise; batch of (B, N) waveforms."""
     gain = rms_gain(batch.noisy)
     clean = gain * batch.clean
-    estimate = torch.cat(generator(compressed_spectrum(gain * batch.noisy)), dim=1).float()
-    waveform = waveform_of(estimate, length=clean.shape[-1])
-    return Forward(batch.clean, clean, compressed_spectrum(clean), estimate, waveform)
+    estimate = torch.cat(generator(compressed_spectrum(gain * batch.noisy, stft)), dim=1).float()
+    waveform = waveform_of(estimate, stft, length=clean.shape[-1])
+    return Forward(batch.clean, clean, compressed_spectrum(clean, stft), estimate, waveform, stft)
 
 
 def metric_magnitudes(result: Forward, metric_input: MetricInput) -> tuple[Tensor, Tensor]:
@@ -44,7 +56,7 @@ def metric_magnitudes(result: Forward, metric_input: MetricInput) -> tuple[Tenso
     `estimated`: the magnitude the generator wrote (public code); `reanalysed`: that of its waveform, so that
     the discriminator sees what cancels in the overlap of frames (MP-SENet).
     """
-    spectrum = result.estimate if metric_input == "estimated" else compressed_spectrum(result.waveform)
+    spectrum = result.estimate if metric_input == "estimated" else result.reanalysed()
     return _as_image(magnitude(result.clean_spectrum)), _as_image(magnitude(spectrum))
 
 

@@ -12,13 +12,15 @@ from cmgan.signal import magnitude
 
 @dataclass(frozen=True)
 class GeneratorLosses:
-    """Terms of the generator's loss, scalars; `total` is their weighted sum."""
+    """Terms of the generator's loss, scalars; `total` is their weighted sum. Only MP-SENet has the last two."""
 
     real_imaginary: Tensor
     magnitude: Tensor
     time: Tensor
     metric: Tensor
     total: Tensor
+    phase: Tensor | None = None
+    consistency: Tensor | None = None
 
 
 def generator_losses(

@@ -15,7 +15,8 @@ DENSE_DEPTH = 4
 class MPSENet(nn.Module):
     """Generator with the names and shapes of the public state dict: 2,263,372 parameters at the defaults.
 
-    num_channel: width, a multiple of 4 (one share for each attention head); num_blocks: two-stage blocks.
+    num_channel: width, a multiple of 4 (one share for each attention head); num_blocks: two-stage blocks;
+    num_features: odd number of frequency bins.
     batch_first: the published code lays its tensors out as (sequences, steps, channels) but lets attention and
     GRU read them as (steps, sequences, channels). So the block called `time_transformer` runs over the frequency
     bins, `freq_transformer` over the frames, each over those of *all utterances of the batch* in a row: what an
@@ -26,7 +27,14 @@ class MPSENet(nn.Module):
 
     stft_settings = MPSENET_STFT
 
-    def __init__(self, num_channel: int = 64, num_blocks: int = 4, *, batch_first: bool = False) -> None:
+    def __init__(
+        self,
+        num_channel: int = 64,
+        num_blocks: int = 4,
+        *,
+        num_features: int = MPSENET_STFT.bins,
+        batch_first: bool = False,
+    ) -> None:
         if num_channel < 1 or num_channel % HEADS:
             raise ValueError(f"num_channel is {num_channel}: use a multiple of {HEADS}")
         super().__init__()
@@ -34,7 +42,7 @@ class MPSENet(nn.Module):
         self.TSTransformer = nn.ModuleList(
             _TwoStageBlock(num_channel, batch_first) for _ in range(num_blocks)
         )
-        self.mask_decoder = _MaskDecoder(num_channel)
+        self.mask_decoder = _MaskDecoder(num_channel, num_features)
         self.phase_decoder = _PhaseDecoder(num_channel)
 
     def forward(self, noisy_magnitude: Tensor, noisy_phase: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,11 +180,11 @@ class _LearnableSigmoid(nn.Module):
 class _MaskDecoder(nn.Module):
     """(B, C, T, 101) → magnitude mask (B, 201, T) between 0 and 2."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bins: int) -> None:
         super().__init__()
         self.dense_block = _DenseBlock(channels)
         self.mask_conv = nn.Sequential(*_upsampling_layers(channels), nn.Conv2d(channels, 1, (1, 2)))
-        self.lsigmoid = _LearnableSigmoid(MPSENET_STFT.bins)
+        self.lsigmoid = _LearnableSigmoid(bins)
 
     def forward(self, encoded: Tensor) -> Tensor:
         return self.lsigmoid(self.mask_conv(self.dense_block(encoded)).squeeze(1).transpose(1, 2))

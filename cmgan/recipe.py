@@ -58,7 +58,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Budget:
-    """Size and length of a run: the same for every arm of a profile. Lengths in seconds, rates per step."""
+    """Size and length of a run: the same for every arm of a profile.
+
+    crop_seconds and pesq_time_limit in seconds (0: no limit), n_fft and hop in samples at 16 kHz;
+    validation_utterances 0 takes all, threads 0 leaves torch's choice.
+    """
 
     channels: int = 64
     blocks: int = 4
@@ -66,6 +70,8 @@ class Budget:
     epochs: int = 120
     batch_size: int = 4
     crop_seconds: float = 2.0
+    n_fft: int = 400
+    hop: int = 100
     generator_learning_rate: float = 5e-4
     discriminator_learning_rate: float = 1e-3
     decay_epochs: int = 30
@@ -83,6 +89,10 @@ class Budget:
         if self.channels % 4:
             raise ValueError(
                 f"channels is {self.channels}: use a multiple of 4, one share for each attention head"
+            )
+        if self.n_fft % 4 or not 0 < self.hop <= self.n_fft // 2:
+            raise ValueError(
+                f"n_fft is {self.n_fft} and hop {self.hop}: use an n_fft divisible by 4 and at most half of it as hop"
             )
         if self.crop_seconds < 0.25:
             raise ValueError(f"crop_seconds is {self.crop_seconds}: PESQ needs at least 0.25 s")

@@ -16,10 +16,10 @@ from cmgan.checkpoints import TrainingState, load_state, save_state, save_whole
 from cmgan.csv_log import CsvLog, keep_rows_up_to
 from cmgan.dataset import Batch, UtterancePair, batches_per_epoch, epoch_batches, load_pairs
 from cmgan.discriminator import MetricDiscriminator
-from cmgan.generator import TSCNet
 from cmgan.pesq_workers import PesqWorkers
 from cmgan.progress import Progress
 from cmgan.recipe import Budget, Recipe
+from cmgan.systems import build_generator, stft_settings
 from cmgan.training_step import training_step
 from cmgan.validation import validate
 
@@ -119,6 +119,7 @@ def _run_epochs(
     report: Callable[[str], None],
 ) -> None:
     steps_log, epochs_log, validation_log = (CsvLog(folder / name) for name in LOGS)
+    stft = stft_settings(run.recipe.generator, run.budget)
     batches = batches_per_epoch(len(training_pairs), run.budget.batch_size, accelerator.num_processes)
     progress = Progress(run.name, run.budget.epochs * batches, state.step, report)
     while state.epoch < run.budget.epochs and not _stopped_early(run.recipe, state):
@@ -136,7 +137,7 @@ def _run_epochs(
         ):
             started = time.perf_counter()
             placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
-            record = training_step(placed, state, run.recipe, accelerator, scorer, injection_rng)
+            record = training_step(placed, state, run.recipe, accelerator, scorer, injection_rng, stft)
             state.step += 1
             row = {"epoch": state.epoch, "step": state.step} | record.row()
             steps_log.append(row | {"seconds": time.perf_counter() - started})
@@ -150,6 +151,7 @@ def _run_epochs(
             run.recipe,
             scorer,
             np.random.default_rng([run.seed, state.epoch, 3]),
+            stft,
         )
         for row in utterances.to_dict("records"):
             validation_log.append({"epoch": state.epoch} | row)
@@ -191,7 +193,7 @@ def _initial_state(run: TrainingRun, accelerator: Accelerator) -> TrainingState:
     # One seed for all arms: the same seed starts every arm from the same weights.
     torch.manual_seed(run.seed)
     budget = run.budget
-    generator = TSCNet(num_channel=budget.channels, num_blocks=budget.blocks)
+    generator = build_generator(run.recipe.generator, budget)
     discriminator = MetricDiscriminator(ndf=budget.discriminator_width)
     optimisers = (
         torch.optim.AdamW(generator.parameters(), lr=budget.generator_learning_rate),

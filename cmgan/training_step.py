@@ -11,21 +11,28 @@ from cmgan.checkpoints import TrainingState
 from cmgan.dataset import Batch
 from cmgan.forward import Forward, forward, gain_of, metric_magnitudes
 from cmgan.labels import inject_failure, labels_from_pesq
-from cmgan.losses import discriminator_loss, generator_losses
+from cmgan.losses import discriminator_loss
 from cmgan.pesq_workers import PendingScores, PesqWorkers
 from cmgan.recipe import Recipe
+from cmgan.signal import CMGAN_STFT, StftSettings
+from cmgan.systems import objective
 
 MISSING = float("nan")
 
 
 @dataclass(frozen=True)
 class GeneratorStep:
-    """Loss terms of one step (dimensionless), gradient norm before clipping, gain of estimate against clean."""
+    """Loss terms of one step, gradient norm before clipping, gain of estimate against clean; all dimensionless.
+
+    Phase and consistency loss are MP-SENet's, missing for CMGAN.
+    """
 
     loss_real_imaginary: float
     loss_magnitude: float
     loss_time: float
     loss_metric: float
+    loss_phase: float
+    loss_consistency: float
     loss_total: float
     gradient_norm_generator: float
     gain: float
@@ -72,6 +79,7 @@ def training_step(
     accelerator: Accelerator,
     scorer: PesqWorkers,
     injection_rng: np.random.Generator,
+    stft: StftSettings = CMGAN_STFT,
 ) -> StepRecord:
     """Generator step, then discriminator step with PESQ labels: the public order.
 
@@ -79,18 +87,11 @@ def training_step(
     is hidden behind the backward pass. Without a metric loss (weight 0) the discriminator is left alone.
     """
     adversarial = recipe.loss_weights.metric > 0
-    result = forward(state.generator, batch)
+    result = forward(state.generator, batch, stft)
     pending = _start_scoring(result, scorer) if adversarial else None
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
     score = state.discriminator(clean_magnitude, estimated_magnitude) if adversarial else None
-    losses = generator_losses(
-        result.estimate,
-        result.clean_spectrum,
-        result.waveform,
-        result.time_target(recipe.time_target),
-        score,
-        recipe.loss_weights,
-    )
+    losses = objective(result, score, recipe)
     state.generator_optimiser.zero_grad()
     accelerator.backward(losses.total)
     generator_norm = _clip(accelerator, state.generator, recipe.gradient_clip)
@@ -100,6 +101,8 @@ def training_step(
         loss_magnitude=losses.magnitude.item(),
         loss_time=losses.time.item(),
         loss_metric=losses.metric.item() if adversarial else MISSING,
+        loss_phase=MISSING if losses.phase is None else losses.phase.item(),
+        loss_consistency=MISSING if losses.consistency is None else losses.consistency.item(),
         loss_total=losses.total.item(),
         gradient_norm_generator=generator_norm,
         gain=gain_of(result.waveform.detach(), result.clean).nanmean().item(),

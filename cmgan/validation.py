@@ -9,11 +9,11 @@ from torch import nn
 
 from cmgan.dataset import Batch, UtterancePair, crop
 from cmgan.forward import Forward, forward, gain_of, metric_magnitudes, phase_error
-from cmgan.losses import generator_losses
 from cmgan.metrics.snr import segmental_snr, si_sdr
 from cmgan.pesq_workers import PesqWorkers
 from cmgan.recipe import Recipe
-from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, inconsistency
+from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, StftSettings, inconsistency
+from cmgan.systems import objective
 
 RANDOM_CROP_SECONDS = 2.0
 
@@ -26,6 +26,7 @@ def validate(
     recipe: Recipe,
     scorer: PesqWorkers,
     crop_rng: np.random.Generator,
+    stft: StftSettings = CMGAN_STFT,
 ) -> pd.DataFrame:
     """A row per utterance: every loss term, PESQ, SSNR (dB), SI-SDR (dB), gain, inconsistency, phase error (rad).
 
@@ -39,7 +40,7 @@ def validate(
     rows, pending = [], []
     device = next(generator.parameters()).device
     for pair in pairs:
-        result = forward(generator, whole_utterance(pair, device))
+        result = forward(generator, whole_utterance(pair, device, stft.hop), stft)
         clean, estimate = (wave[0].cpu().numpy() for wave in (result.clean, result.waveform))
         crops = crop(
             UtterancePair(pair.id, clean, estimate), round(RANDOM_CROP_SECONDS * SAMPLE_RATE), crop_rng
@@ -54,7 +55,7 @@ def validate(
                 "ssnr": segmental_snr(clean, estimate),
                 "si_sdr": si_sdr(clean, estimate),
                 "gain": gain_of(result.waveform, result.clean).item(),
-                "inconsistency": inconsistency(result.estimate).item(),
+                "inconsistency": inconsistency(result.estimate, stft).item(),
                 "phase_error": phase_error(result.estimate, result.clean_spectrum).item(),
             }
         )
@@ -67,9 +68,9 @@ def validate(
     return pd.DataFrame(rows)
 
 
-def whole_utterance(pair: UtterancePair, device: torch.device) -> Batch:
+def whole_utterance(pair: UtterancePair, device: torch.device, hop: int) -> Batch:
     """A batch of one utterance, wrapped at its end to a multiple of the hop (public evaluation)."""
-    samples = -(-len(pair.clean) // CMGAN_STFT.hop) * CMGAN_STFT.hop
+    samples = -(-len(pair.clean) // hop) * hop
     clean, noisy = (torch.from_numpy(np.resize(wave, samples))[None] for wave in (pair.clean, pair.noisy))
     return Batch(clean.to(device), noisy.to(device), (pair.id,))
 
@@ -78,15 +79,7 @@ def _losses(result: Forward, discriminator: nn.Module, recipe: Recipe) -> dict[s
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
     estimate_score = discriminator(clean_magnitude, estimated_magnitude)
     published, normalised = (
-        generator_losses(
-            result.estimate,
-            result.clean_spectrum,
-            result.waveform,
-            result.time_target(target),
-            estimate_score,
-            recipe.loss_weights,
-        )
-        for target in ("published", "normalised")
+        objective(result, estimate_score, recipe, target) for target in ("published", "normalised")
     )
     trained = normalised if recipe.time_target == "normalised" else published
     return {

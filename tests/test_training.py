@@ -139,3 +139,16 @@ def test_early_stopping_ends_the_run_when_the_validation_loss_no_longer_falls(ma
     recipe = Recipe(patience=1, minimum_improvement=10.0)
     epochs = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=5)) / "epochs.csv")
     assert len(epochs) == 2
+
+
+def test_the_second_system_trains_with_the_same_trainer_at_another_stft_size(manifest, tmp_path):
+    recipe = Recipe(generator="mpsenet", metric_input="reanalysed", gradient_clip=1.0)
+    run = _run(manifest, tmp_path / "run", recipe, epochs=1, n_fft=512, hop=128, generator_learning_rate=1e-3)
+    steps = pd.read_csv(_quietly(run) / "steps.csv")
+    assert steps[["loss_phase", "loss_consistency", "loss_total"]].notna().all(axis=None)
+    assert np.isfinite(steps["gradient_norm_generator"]).all()
+
+
+def test_the_first_system_logs_the_second_ones_terms_as_missing(manifest, tmp_path):
+    steps = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", epochs=1)) / "steps.csv")
+    assert steps[["loss_phase", "loss_consistency"]].isna().all(axis=None)

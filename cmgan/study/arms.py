@@ -23,6 +23,10 @@ ARMS: dict[str, Recipe] = {
     "gradient_clipping": replace(PUBLISHED, gradient_clip=5.0),
     "early_stopping": replace(PUBLISHED, patience=15),
     "batch_mean_labels": replace(PUBLISHED, labels="batch_mean"),
+    "mpsenet": Recipe(generator="mpsenet", metric_input="reanalysed"),
+    "mpsenet_variant": Recipe(
+        generator="mpsenet", metric_input="reanalysed", labels="skip_batch", gradient_clip=1.0
+    ),
     **{
         f"skip_{percent}": replace(PUBLISHED, injected_failure_rate=percent / 100)
         for percent in INJECTED_PERCENTAGES
@@ -46,6 +50,8 @@ DESCRIPTIONS: dict[str, str] = {
     "reanalysed_metric": "published, but the discriminator sees the magnitude of the waveform",
     "gradient_clipping": "published, with gradients clipped at 5.0",
     "early_stopping": "published, with early stopping on the validation loss, patience 15",
+    "mpsenet": "MP-SENet: magnitude and phase decoders, its own losses, metric on the re-analysed waveform",
+    "mpsenet_variant": "MP-SENet as the debugging effort's second system had it: whole-batch skips, clipping at 1.0",
     "batch_mean_labels": "published, with the batch's mean PESQ as the label of every sample",
 }
 

@@ -1,20 +1,24 @@
 """What 04_evaluation computes: enhanced test utterances of one arm and seed, scored one by one."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.enhancement import enhance
 from cmgan.evaluation import evaluate_waveforms
+from cmgan.recipe import Budget
 from cmgan.study.notebook_parameters import EvaluationParameters
 from cmgan.study.paths import evaluation_table, noisy_table, run_folder, training_folder
 from cmgan.study.statistics import mean_interval
 from cmgan.study.table_files import write_table
-from cmgan.weights import generator_from_file
+from cmgan.systems import build_generator
+from cmgan.weights import load_public_weights
 from data_prep.audio import write_audio
 from data_prep.manifest import read_manifest
 
@@ -44,7 +48,7 @@ def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None]
         )
     if parameters.threads:
         torch.set_num_threads(parameters.threads)
-    generator = generator_from_file(checkpoint)
+    generator = trained_generator(checkpoint)
     pairs = load_pairs(root / "data" / "manifest.csv", "test")
     estimates = []
     for number, pair in enumerate(pairs, start=1):
@@ -55,6 +59,14 @@ def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None]
     _keep_audio(pairs[: parameters.audio_files], estimates, target.with_suffix(""))
     table = _scored(root, pairs, estimates, parameters.threads)
     return write_table(table.assign(arm=parameters.arm, seed=parameters.seed), target)
+
+
+def trained_generator(checkpoint: Path) -> nn.Module:
+    """The generator of a training folder's checkpoint, built as its config.json says, in evaluation mode."""
+    config = json.loads(checkpoint.with_name("config.json").read_text())
+    generator = build_generator(config["recipe"]["generator"], Budget(**config["budget"]))
+    load_public_weights(generator, checkpoint)
+    return generator.eval()
 
 
 def evaluate_noisy(run: str, threads: int = 0) -> pd.DataFrame:

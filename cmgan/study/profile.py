@@ -39,6 +39,8 @@ class Profile:
     epochs: int
     batch_size: int
     crop_seconds: float
+    n_fft: int
+    hop: int
     generator_learning_rate: float
     discriminator_learning_rate: float
     decay_epochs: int
