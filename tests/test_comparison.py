@@ -76,6 +76,13 @@ def test_noise_alone_does_not_fall_on_average(rng):
     assert abs(falls["fall"].mean()) < 0.05
 
 
+def test_a_run_whose_every_score_failed_has_no_fall_and_no_peak(results):
+    falls = pesq_falls(results.validation.assign(pesq=np.nan))
+    assert falls[["peak_epoch", "peak", "fall", "low", "high"]].isna().all().all()
+    assert (falls["utterances"] == 0).all()
+    assert since_peak(results.epochs.assign(pesq=np.nan)).empty
+
+
 def test_what_changed_since_the_peak_is_measured_from_the_epoch_of_the_peak(results):
     table = since_peak(results.epochs)
     assert set(table["seed"]) == {0, 1}

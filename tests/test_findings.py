@@ -108,6 +108,17 @@ def test_arms_with_the_same_relation_share_a_sentence():
     assert "`normalised_target` (+0.40" in sentence
 
 
+def test_many_arms_are_named_with_the_range_of_their_numbers_only():
+    arms = [f"skip_{number}" for number in range(9)]
+    table = pd.concat(
+        [differences(0.1 * i + 0.1, 0.1 * i + 0.3).assign(arm=arm) for i, arm in enumerate(arms)]
+    )
+    (sentence,) = differences_in_words(table)
+    assert all(f"`{arm}`" in sentence for arm in arms)
+    assert "(+0.20 to +1.00;" in sentence
+    assert "[" not in sentence
+
+
 def test_a_run_without_skipping_arms_says_so():
     assert "No arm" in skips_in_words(pd.DataFrame({"arm": ["recommended"], "labels": ["mask"]}))
 

@@ -7,6 +7,8 @@ import pandas as pd
 
 from cmgan.study.plots_comparison import EQUIVALENCE_MARGIN
 
+# More arms than this are named without their numbers.
+LISTED_ARMS = 5
 FELL, HELD, UNCLEAR = "fell", "held", "unclear"
 RULE = (
     "An arm's PESQ is said to fall when, for every seed, the 95 % interval of its fall from the highest epoch to the "
@@ -54,19 +56,21 @@ def falls_in_words(falls: pd.DataFrame, by_arm: pd.DataFrame) -> list[str]:
     ):
         arms = [arm for arm, given in verdicts.items() if given == verdict]
         if arms:
-            sentences.append(f"{opening} {in_words(_fall_of(arm, falls, by_arm) for arm in arms)}.")
+            rows = by_arm[by_arm["arm"].isin(arms)]
+            details = [_fall_of(arm, falls, by_arm) for arm in arms]
+            sentences.append(f"{opening} {_listed(arms, details, rows['fall'], '.2f')}.")
     return sentences
 
 
 def what_losses_did(falls: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
-    """What losses, gain and inconsistency did while PESQ fell, in the arm that fell most; nothing when none did.
+    """What losses, gain and inconsistency did while PESQ fell, in the first arm that fell; nothing when none did.
 
     changes: frame of `comparison.since_peak`; values are means over seeds.
     """
     fallen = [arm for arm, verdict in fall_verdicts(falls).items() if verdict == FELL]
     if not fallen:
         return []
-    arm = falls[falls["arm"].isin(fallen)].groupby("arm")["fall"].mean().idxmax()
+    arm = fallen[0]
     means = changes[changes["arm"] == arm].groupby("quantity")[["at_peak", "final"]].mean()
     losses = [name for name in NAMES if name.startswith("loss")]
     parts = []
@@ -77,7 +81,7 @@ def what_losses_did(falls: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
         if moved:
             parts.append(f"{in_words(_from_to(means, name) for name in moved)} {verb}")
     parts.append(f"{in_words(_from_to(means, name) for name in NAMES if name not in losses)}")
-    return [f"While PESQ fell in {code(arm)}, the arm that fell most: {'; '.join(parts)}."]
+    return [f"While PESQ fell in {code(arm)} (means of its seeds): {'; '.join(parts)}."]
 
 
 def differences_in_words(table: pd.DataFrame) -> list[str]:
@@ -90,7 +94,8 @@ def differences_in_words(table: pd.DataFrame) -> list[str]:
     sentences = []
     for relation in dict.fromkeys(relations):
         arms = [row for row, own in zip(rows.itertuples(), relations, strict=True) if own == relation]
-        listed = in_words(f"{code(row.arm)} ({_difference(row)})" for row in arms)
+        details = [f"{code(row.arm)} ({_difference(row)})" for row in arms]
+        listed = _listed([row.arm for row in arms], details, [row.difference for row in arms], "+.2f")
         sentences.append(f"Final test PESQ {relation} {code(arms[0].baseline)} in {listed}.")
     return sentences
 
@@ -105,6 +110,9 @@ def skips_in_words(skips: pd.DataFrame) -> str:
         + (f", {row.injected} of its {row.failures} failures put there on purpose" if row.injected else "")
         for row in rows.itertuples()
     ]
+    if len(parts) > LISTED_ARMS:
+        least, most = (number(share, ".1%") for share in (rows["share"].min(), rows["share"].max()))
+        parts = [f"{least} to {most} of the steps, depending on which of {len(rows)} arms that skip batches"]
     return f"PESQ failed and the discriminator's step was skipped in {in_words(parts)}."
 
 
@@ -141,6 +149,14 @@ def in_words(items: Iterable[str]) -> str:
 def code(arm: str) -> str:
     """An arm's name as Markdown code."""
     return f"`{arm}`"
+
+
+def _listed(arms: Sequence[str], details: Sequence[str], values: Iterable[float], style: str) -> str:
+    """Each arm with its detail; of many arms the names and the range of the values, since tables hold the rest."""
+    if len(arms) <= LISTED_ARMS:
+        return in_words(details)
+    low, high = (number(value, style) for value in (min(values), max(values)))
+    return f"{in_words(map(code, arms))} ({low} to {high}; each in the tables below)"
 
 
 def _fall_of(arm: str, falls: pd.DataFrame, by_arm: pd.DataFrame) -> str:

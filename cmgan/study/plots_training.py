@@ -36,7 +36,7 @@ def validation_pesq(frame: pd.DataFrame) -> Figure:
     if len(arms) <= OVERLAID_ARMS:
         figure, axis = plt.subplots(figsize=(TEXT_WIDTH * 0.75, 2.9))
         for position, arm in enumerate(arms):
-            _curves(axis, frame[frame["arm"] == arm], "pesq", position, seeds=True)
+            _curves(axis, frame[frame["arm"] == arm], "pesq", position, len(arms), seeds=True)
         axis.set(xlabel=_epoch_label(frame), ylabel="PESQ (wide band, MOS-LQO)")
         _legend(figure, arms)
         return figure
@@ -49,7 +49,7 @@ def validation_pesq(frame: pd.DataFrame) -> Figure:
         for other in arms:
             mean = frame[frame["arm"] == other].groupby("epoch")["pesq"].mean()
             axis.plot(mean.index, mean, color="0.85", linewidth=0.6)
-        _curves(axis, frame[frame["arm"] == arm], "pesq", OVERLAID_ARMS - 2, seeds=True)
+        _curves(axis, frame[frame["arm"] == arm], "pesq", 0, 1, seeds=True)
         axis.set_title(arm_label(arm))
     for axis in list(grid.flat)[len(arms) :]:
         axis.set_visible(False)
@@ -67,7 +67,7 @@ def mechanism(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(2, 3, figsize=(TEXT_WIDTH, 4.0), sharex=True)
     for axis, (column, label) in zip(axes.flat, PANELS.items(), strict=True):
         for position, arm in enumerate(arms):
-            _curves(axis, frame[frame["arm"] == arm], column, position, seeds=False)
+            _curves(axis, frame[frame["arm"] == arm], column, position, len(arms), seeds=False)
         axis.set_title(label)
     axes[0, 1].axhline(1, color="0.3", linestyle=":", linewidth=1)
     axes[0, 0].set_ylabel("the enhanced speech")
@@ -131,7 +131,7 @@ def gradient_norms(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curves(axis: Axes, run: pd.DataFrame, column: str, position: int, seeds: bool) -> None:
+def _curves(axis: Axes, run: pd.DataFrame, column: str, position: int, arms: int, seeds: bool) -> None:
     arm = run["arm"].iloc[0]
     style = arm_style(arm)
     by_seed = run.pivot(index="epoch", columns="seed", values=column)
@@ -144,14 +144,14 @@ def _curves(axis: Axes, run: pd.DataFrame, column: str, position: int, seeds: bo
         axis.fill_between(by_seed.index, low, high, color=style["color"], alpha=0.15, linewidth=0)
     mean = by_seed.mean(axis=1)
     # Markers of arms whose curves coincide fall on different epochs, so that none hides another.
-    spacing = max(3, len(mean) // 6)
-    every = (position * spacing // OVERLAID_ARMS % spacing, spacing)
+    spacing = max(arms, len(mean) // 6)
+    every = (position * spacing // arms, spacing)
     # Later arms are thinner and on top, so that equal curves show as nested lines.
     axis.plot(
         mean.index,
         mean,
         **style,
-        linewidth=2.6 - 0.3 * position,
+        linewidth=1.2 + 0.3 * (arms - 1 - position),
         markersize=4,
         markevery=every,
         **WHITE_EDGE,

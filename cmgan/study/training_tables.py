@@ -38,7 +38,7 @@ def pesq_falls(validation: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             {
                 "arm": arm,
                 "seed": number,
-                "peak_epoch": means.idxmax(),
+                "peak_epoch": means.idxmax() if means.notna().any() else pd.NA,
                 "peak": means.max(),
                 "final_epoch": means.index[-1],
                 "final": means.iloc[-1],
