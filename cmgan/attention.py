@@ -1,20 +1,26 @@
 """Multi-head attention with Shaw's relative positions, without a tensor of all pairs of positions and features.
 
-logit(i, j) = q_i · (k_j + E[i − j]) / √d. The distances i − j of n positions take 2n − 1 values, so one product
-q · Eᵀ with the 2n − 1 distinct rows holds every position logit: row i needs the entries from distance i (j = 0) down
-to i − (n − 1). With the rows of E in the order of falling distance, n − 1, …, −(n − 1), entry j of row i stands at
-column n − 1 − i + j: a view of the product with row stride one less than its row length.
+logit(i, j) = q_i · (k_j + E[i − j]) / √d. The distances i − j of n positions take only 2n − 1 values. With the rows of
+E in the order of falling distance, n − 1, …, −(n − 1), as columns of one table, logit (i, j) reads column n − 1 − i + j:
+row i needs n consecutive columns, and the next row the same stretch one column earlier.
+
+In torch: one product of all q with the table holds every position logit, and the stretches are a view of it whose row
+stride is one less than its row length (`_stretches`). In the compiled kernel (`relative_attention.c`): a few rows at a
+time, in cache, with nothing of size n × n in memory; the backward pass computes the weights again.
 """
 
 import torch
 from torch import Tensor, nn
+
+from cmgan.conformer_kernels import AttentionStep
+from cmgan.native_attention import attention_kernel
 
 HEADS = 4
 REACH = 512
 
 
 class RelativeAttention(nn.Module):
-    """Self-attention of C channels in 4 heads: (B, n, C) → (B, n, C), dropout on the result.
+    """Self-attention of C channels in 4 heads along one axis of tokens, dropout on the result.
 
     Distances beyond ±512 share the last embedding. Raises ValueError when C is no multiple of 4.
     Source: Shaw et al. 2018, equation 5 with the value term left out; sizes and names are public code facts.
@@ -33,22 +39,45 @@ class RelativeAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, n, channels = x.shape
-        q, k, v = (
-            part.reshape(batch, n, HEADS, channels // HEADS).transpose(1, 2)
-            for part in (self.to_q(x), *self.to_kv(x).chunk(2, dim=-1))
+        """(sequences, n, C) → same."""
+        sequences, n, channels = x.shape
+        qkv = nn.functional.linear(x, self._input_weight()).view(sequences, n, 3, HEADS, channels // HEADS)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        position = _stretches(q @ self.table(n).to(q.dtype))
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, position, scale=1.0)
+        return self.dropout(self.to_out(attended.transpose(1, 2).reshape(sequences, n, channels)))
+
+    def blockwise_step(self, x: Tensor, norm: nn.LayerNorm, axis: int) -> Tensor | None:
+        """x + attention(norm(x)) along axis 1 or 2 of (B, T, F, C) by the compiled kernel; None without one."""
+        kernel = attention_kernel(x.shape[-1] // HEADS)
+        if kernel is None:
+            return None
+        return AttentionStep.apply(
+            x,
+            norm.weight,
+            norm.bias,
+            self._input_weight(),
+            self.table(x.shape[axis]),
+            self.to_out.weight,
+            self.to_out.bias,
+            kernel,
+            axis,
+            self.dropout.p if self.training else 0.0,
         )
-        q = q * (channels // HEADS) ** -0.5
-        distances = torch.arange(n - 1, -n, -1, device=x.device).clamp(-REACH, REACH) + REACH
-        by_distance = q @ self.rel_pos_emb(distances).T
-        position = _shift(by_distance)
-        weights = torch.softmax(q @ k.transpose(-1, -2) + position, dim=-1)
-        return self.dropout(self.to_out((weights @ v).transpose(1, 2).reshape(batch, n, channels)))
+
+    def table(self, n: int) -> Tensor:
+        """Embeddings of the distances n − 1, …, −(n − 1) as columns, (d, 2n − 1)."""
+        distances = torch.arange(n - 1, -n, -1, device=self.rel_pos_emb.weight.device)
+        return self.rel_pos_emb(distances.clamp(-REACH, REACH) + REACH).T.contiguous()
+
+    def _input_weight(self) -> Tensor:
+        scale = self.rel_pos_emb.embedding_dim**-0.5
+        return torch.cat([self.to_q.weight * scale, self.to_kv.weight])
 
 
-def _shift(by_distance: Tensor) -> Tensor:
-    """(B, heads, n, 2n − 1) in falling distance → (B, heads, n, n): a view."""
-    batch, heads, n, width = by_distance.shape
-    by_distance = by_distance.contiguous()
+def _stretches(by_column: Tensor) -> Tensor:
+    """(sequences, heads, n, 2n − 1) → (sequences, heads, n, n): columns n − 1 − i … of row i, as a view."""
+    sequences, heads, n, width = by_column.shape
+    by_column = by_column.contiguous()
     strides = (heads * n * width, n * width, width - 1, 1)
-    return by_distance.as_strided((batch, heads, n, n), strides, by_distance.storage_offset() + n - 1)
+    return by_column.as_strided((sequences, heads, n, n), strides, by_column.storage_offset() + n - 1)

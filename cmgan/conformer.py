@@ -1,16 +1,20 @@
-"""Conformer block: feed-forward, relative attention, convolution, feed-forward, on (B, n, C)."""
+"""Conformer block on (B, T, F, C): feed-forward, relative attention, convolution, feed-forward along one axis."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmgan import blockwise
 from cmgan.attention import RelativeAttention
+from cmgan.conformer_kernels import ConvolutionEnd, FeedForwardStep, GatedExpansion
+from cmgan.norm_prelu import column_statistics
 
 KERNEL = 31
 EXPANSION = 4
 
 
 class PreNorm(nn.Module):
-    """Layer norm, then `fn`: (B, n, C) → (B, n, C)."""
+    """Layer norm, then `fn`: (…, C) → same."""
 
     def __init__(self, channels: int, fn: nn.Module) -> None:
         super().__init__()
@@ -21,19 +25,8 @@ class PreNorm(nn.Module):
         return self.fn(self.norm(x))
 
 
-class HalfStep(nn.Module):
-    """½ · fn: (B, n, C) → (B, n, C)."""
-
-    def __init__(self, fn: nn.Module) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, x: Tensor) -> Tensor:
-        return 0.5 * self.fn(x)
-
-
 class FeedForward(nn.Module):
-    """Linear C → 4C, Swish, dropout, linear 4C → C, dropout."""
+    """Linear C → 4C, Swish, dropout, linear 4C → C, dropout: (…, C) → same."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
@@ -50,20 +43,42 @@ class FeedForward(nn.Module):
         return self.net(x)
 
 
+class HalfStep(nn.Module):
+    """x + ½ · feed-forward(norm(x)): (…, C) → same."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.fn = PreNorm(channels, FeedForward(channels, dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, self.fn(x), alpha=0.5)
+
+    def blockwise(self, x: Tensor) -> Tensor:
+        """The same, block by block of tokens (CPU, float32)."""
+        norm, (wide, _, dropout, narrow, _) = self.fn.norm, self.fn.fn.net
+        rate = dropout.p if self.training else 0.0
+        parameters = (norm.weight, norm.bias, wide.weight, wide.bias, narrow.weight, narrow.bias)
+        return FeedForwardStep.apply(x.view(-1, x.shape[-1]), *parameters, rate).view_as(x)
+
+
 class DepthwiseConv(nn.Module):
-    """Convolution of each channel with its own kernel of odd length, zero padded: (B, C, n) → (B, C, n)."""
+    """Convolution of each channel with its own kernel of odd length, zero padded, along axis 1 or 2 of (B, T, F, C)."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(channels, channels, kernel, groups=channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        margin = self.conv.kernel_size[0] // 2
-        return self.conv(functional.pad(x, (margin, margin)))
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        # The sequence lies along the image's height, whose weight gradient is forty times faster than the width's.
+        image = x if axis == 1 else x.flatten(0, 1).unsqueeze(2)
+        weight, bias = self.conv.weight.unsqueeze(-1), self.conv.bias
+        margin = weight.shape[2] // 2
+        out = functional.conv2d(image.permute(0, 3, 1, 2), weight, bias, 1, (margin, 0), 1, len(weight))
+        return out.permute(0, 2, 3, 1).reshape(x.shape)
 
 
 class ConvModule(nn.Module):
-    """Layer norm, 1×1 to 4C, gated linear unit, depthwise 31, batch norm, Swish, 1×1 to C, on (B, n, C)."""
+    """x + layer norm, 1×1 to 4C, gated linear unit, depthwise 31, batch norm, Swish, 1×1 to C, on (B, T, F, C)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -72,34 +87,72 @@ class ConvModule(nn.Module):
             nn.LayerNorm(channels),
             nn.Identity(),
             nn.Conv1d(channels, 2 * inner, 1),
-            nn.GLU(dim=1),
+            nn.GLU(dim=-1),
             DepthwiseConv(inner, KERNEL),
             nn.BatchNorm1d(inner),
             nn.SiLU(),
             nn.Conv1d(inner, channels, 1),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net[2:](self.net[0](x).transpose(1, 2)).transpose(1, 2)
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        norm, _, widen, gate, depthwise, batch_norm, swish, narrow = self.net
+        hidden = gate(functional.linear(norm(x), widen.weight.squeeze(-1), widen.bias))
+        hidden = depthwise(hidden, axis)
+        hidden = swish(batch_norm(hidden.view(-1, hidden.shape[-1])))
+        return x + functional.linear(hidden, narrow.weight.squeeze(-1), narrow.bias).view_as(x)
+
+    def blockwise(self, x: Tensor, axis: int) -> Tensor:
+        """The same, block by block of tokens (CPU, float32)."""
+        norm, _, widen, _, depthwise, batch_norm, _, narrow = self.net
+        flat = x.view(-1, x.shape[-1])
+        gated = GatedExpansion.apply(flat, norm.weight, norm.bias, widen.weight.squeeze(-1), widen.bias)
+        mixed = depthwise(gated.view(*x.shape[:-1], -1), axis).view(len(flat), -1)
+        mean, deviation = _batch_statistics(batch_norm, mixed)
+        parameters = (batch_norm.weight, batch_norm.bias, narrow.weight.squeeze(-1), narrow.bias)
+        return ConvolutionEnd.apply(flat, mixed, *parameters, mean, deviation, self.training).view_as(x)
+
+
+def _batch_statistics(norm: nn.BatchNorm1d, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and inverse deviation that batch norm uses for (N, C), its running ones updated in training mode."""
+    if not norm.training:
+        return norm.running_mean, torch.rsqrt(norm.running_var + norm.eps)
+    with torch.no_grad():
+        mean, variance = column_statistics(x)
+        unbiased = variance * (len(x) / (len(x) - 1))
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(unbiased, norm.momentum)
+        norm.num_batches_tracked += 1
+    return mean, torch.rsqrt(variance + norm.eps)
 
 
 class ConformerBlock(nn.Module):
-    """x + ½·FF, + attention, + convolution, + ½·FF, layer norm: (B, n, C) → (B, n, C).
+    """Feed-forward, attention, convolution and feed-forward steps, then layer norm: (B, T, F, C) → same.
 
+    axis: 1 attends and convolves along T, 2 along F. fused: block by block of tokens where that is possible.
     Source: Gulati et al. 2020; sizes and names are public code facts.
     """
 
-    def __init__(self, channels: int, dropout: float) -> None:
+    def __init__(self, channels: int, dropout: float, axis: int, fused: bool) -> None:
         super().__init__()
-        self.ff1 = HalfStep(PreNorm(channels, FeedForward(channels, dropout)))
+        self.axis = axis
+        self.fused = fused
+        self.ff1 = HalfStep(channels, dropout)
         self.attn = PreNorm(channels, RelativeAttention(channels, dropout))
         self.conv = ConvModule(channels)
-        self.ff2 = HalfStep(PreNorm(channels, FeedForward(channels, dropout)))
+        self.ff2 = HalfStep(channels, dropout)
         self.post_norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.ff1(x)
-        x = x + self.attn(x)
-        x = x + self.conv(x)
-        x = x + self.ff2(x)
+        if self.fused and blockwise.applies_to(x):
+            x = self.ff1.blockwise(x.contiguous())
+            attended = self.attn.fn.blockwise_step(x, self.attn.norm, self.axis)
+            x = self._attention(x) if attended is None else attended
+            x = self.ff2.blockwise(self.conv.blockwise(x, self.axis))
+        else:
+            x = self.ff2(self.conv(self._attention(self.ff1(x)), self.axis))
         return self.post_norm(x)
+
+    def _attention(self, x: Tensor) -> Tensor:
+        sequences = x.transpose(1, 2) if self.axis == 1 else x
+        attended = self.attn(sequences.flatten(0, 1)).view(sequences.shape)
+        return x + (attended.transpose(1, 2) if self.axis == 1 else attended)
