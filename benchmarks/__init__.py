@@ -1,0 +1,1 @@
+"""Speed as ratios against literal implementations; run one with `python -m benchmarks.bench_<name>`."""
