@@ -1,7 +1,7 @@
 """Short-time objective intelligibility (STOI), equal to the numbers of the public metric script.
 
 The `pystoi` package resamples with Octave's filter instead of MATLAB's: on one of 25 real clips a frame at the border
-of silence changes sides and STOI by 0.009. From 10 kHz on both agree, see the tests.
+of silence changes sides and STOI by 0.009. At 10 kHz, and where no frame is silent, both agree (see the tests).
 """
 
 import numpy as np
