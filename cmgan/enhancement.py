@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, StftSettings, compressed_spectrum, rms_gain, waveform_of
 
-WHOLE_FILE_SECONDS = 16.0
 # Neighbouring windows share 2 s: the outer half second of each, where context is cut off, is thrown away and
 # the second in the middle is cross-faded.
 MARGIN_SECONDS = 0.5
@@ -18,12 +18,31 @@ FADE_SECONDS = 1.0
 MAXIMUM_CHANNELS = 32
 
 
+@dataclass(frozen=True)
+class Windowing:
+    """How much of a recording the model sees at once, in seconds.
+
+    Up to `whole_seconds` all of it (public evaluation: 16 s), beyond that windows of at most `window_seconds`:
+    attention along time costs time and memory that grow with the square of the length.
+    """
+
+    whole_seconds: float = 16.0
+    window_seconds: float = 8.0
+
+    def __post_init__(self) -> None:
+        least = 2 * (FADE_SECONDS + 2 * MARGIN_SECONDS)
+        if not self.window_seconds > least:
+            raise ValueError(
+                f"window_seconds is {self.window_seconds}: use more than {least}, twice what neighbours share"
+            )
+
+
 def enhance(
     model: nn.Module,
     noisy: np.ndarray,
     sample_rate: int = SAMPLE_RATE,
     *,
-    window_seconds: float = WHOLE_FILE_SECONDS,
+    windowing: Windowing = Windowing(),
 ) -> np.ndarray:
     """Enhanced waveform of the same shape as `noisy`, float32, at its level and sample rate.
 
@@ -32,59 +51,64 @@ def enhance(
     other arguments, as MPSENet, gives that mapping as a method `estimate_spectrum`; one with another transform
     than CMGAN's names it in an attribute `stft_settings`.
 
-    One gain for the whole recording brings it to RMS 1. Up to `window_seconds` it is one input, wrapped at its
-    end to a multiple of the hop; a longer one is cut into windows of equal length whose overlaps are
-    cross-faded, so that memory does not grow with the recording (the public evaluation reshapes into rows that
-    do not overlap). Another sample rate is resampled to 16 kHz and back: nothing above 8 kHz is left. Silence
-    stays silence. The model works in evaluation mode without gradients and gets its modes back.
+    One gain for the whole recording brings it to RMS 1. Up to 16 s it is one input, wrapped at its end to a
+    multiple of the hop; a longer one is cut into windows of equal length whose overlaps are cross-faded, so that
+    the model's memory does not grow with the recording (the public evaluation reshapes into rows that do not
+    overlap). Another sample rate is resampled to 16 kHz and back: nothing above 8 kHz is left. Silence stays
+    silence. The model works in evaluation mode without gradients and gets its modes back.
 
     Raises ValueError for integer, empty, NaN or infinite samples, an unusual shape or rate, or an estimate
     that is not finite.
     Source: public code fact, "Signal" and "Evaluation: whole files".
     """
-    samples = _checked_samples(noisy, sample_rate, window_seconds)
+    samples = _checked_samples(noisy, sample_rate)
     settings = getattr(model, "stft_settings", CMGAN_STFT)
     channels = samples.reshape(len(samples), -1)
     with _evaluating(model):
         enhanced = [
-            _enhance_channel(model, channel, sample_rate, window_seconds, settings) for channel in channels.T
+            _enhance_channel(model, channel, sample_rate, windowing, settings) for channel in channels.T
         ]
     return np.stack(enhanced, axis=1).reshape(samples.shape)
 
 
-def window_starts(frames: int, longest: int, overlap: int) -> tuple[list[int], int]:
-    """First frames of the windows that cover `frames` hops, and their common length; all counted in hops.
+def window_starts(hops: int, longest: int, overlap: int) -> tuple[list[int], int]:
+    """First hops of the windows that cover `hops`, and their common length; all counted in hops.
 
     No window is longer than `longest`; neighbours share at least `overlap`, which is less than half of `longest`.
     """
-    if frames <= longest:
-        return [0], frames
-    windows = -(-(frames - overlap) // (longest - overlap))
-    length = -(-(frames + (windows - 1) * overlap) // windows)
-    return [index * (frames - length) // (windows - 1) for index in range(windows)], length
+    if hops <= longest:
+        return [0], hops
+    windows = -(-(hops - overlap) // (longest - overlap))
+    length = -(-(hops + (windows - 1) * overlap) // windows)
+    return [index * (hops - length) // (windows - 1) for index in range(windows)], length
 
 
 def _enhance_channel(
-    model: nn.Module, noisy: np.ndarray, sample_rate: int, window_seconds: float, settings: StftSettings
+    model: nn.Module, noisy: np.ndarray, sample_rate: int, windowing: Windowing, settings: StftSettings
 ) -> np.ndarray:
     # Reflect padding needs more than half a frame of samples.
     shortest = -(-(settings.n_fft // 2 + 1) * sample_rate // SAMPLE_RATE) + 1
     lengthened = np.resize(noisy, max(len(noisy), shortest))
     resampled = _resample(lengthened, sample_rate, SAMPLE_RATE)
     gain = rms_gain(torch.from_numpy(resampled.astype(np.float64))[None]).item()
-    estimate = _estimate(model, resampled, gain, window_seconds, settings)
+    estimate = _estimate(model, resampled, gain, windowing, settings)
     restored = _resample(estimate, SAMPLE_RATE, sample_rate)[: len(noisy)]
     return np.pad(restored, (0, len(noisy) - len(restored)))
 
 
 def _estimate(
-    model: nn.Module, noisy: np.ndarray, gain: float, window_seconds: float, settings: StftSettings
+    model: nn.Module, noisy: np.ndarray, gain: float, windowing: Windowing, settings: StftSettings
 ) -> np.ndarray:
     hop = settings.hop
     hops = -(-len(noisy) // hop)
     per_second = SAMPLE_RATE / hop
     fade, margin = round(FADE_SECONDS * per_second) * hop, round(MARGIN_SECONDS * per_second) * hop
-    starts, length = window_starts(hops, int(window_seconds * per_second), (fade + 2 * margin) // hop)
+    if hops <= windowing.whole_seconds * per_second:
+        starts, length = [0], hops
+    else:
+        starts, length = window_starts(
+            hops, int(windowing.window_seconds * per_second), (fade + 2 * margin) // hop
+        )
     enhanced = np.zeros(hops * hop, np.float32)
     for index, start in enumerate(starts):
         span = np.arange(start * hop, (start + length) * hop)
@@ -130,7 +154,7 @@ def _resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return samples if rate == new_rate else soxr.resample(samples, rate, new_rate, quality="VHQ")
 
 
-def _checked_samples(noisy: np.ndarray, sample_rate: int, window_seconds: float) -> np.ndarray:
+def _checked_samples(noisy: np.ndarray, sample_rate: int) -> np.ndarray:
     samples = np.asarray(noisy)
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(
@@ -150,11 +174,6 @@ def _checked_samples(noisy: np.ndarray, sample_rate: int, window_seconds: float)
         raise ValueError(f"noisy holds {bad} NaN or infinite samples: repair the recording first")
     if not (isinstance(sample_rate, int | np.integer) and sample_rate > 0):
         raise ValueError(f"sample_rate is {sample_rate!r}: use a positive whole number of Hz")
-    least = 2 * (FADE_SECONDS + 2 * MARGIN_SECONDS)
-    if not least < window_seconds:
-        raise ValueError(
-            f"window_seconds is {window_seconds}: use more than {least}, twice what neighbours share"
-        )
     return samples
 
 
