@@ -50,6 +50,8 @@ def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str) -> Fi
             # Dates in the files would make two identical runs differ.
             metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
             figure.savefig(folder / f"{name}.{suffix}", metadata=metadata)
+            # The layout stands after the first file; working it out again for each costs most of the time.
+            figure.set_layout_engine("none")
     # An open figure would be shown by Jupyter a second time, after the one that is returned.
     plt.close(figure)
     return figure
