@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,8 +143,7 @@ def _run_epochs(
             row = {"epoch": state.epoch, "step": state.step} | record.row()
             steps_log.append(row | {"seconds": time.perf_counter() - started})
             progress.step(state.epoch, record.generator.loss_total)
-        state.generator_schedule.step()
-        state.discriminator_schedule.step()
+        _step_schedules(state)
         utterances = validate(
             accelerator.unwrap_model(state.generator),
             accelerator.unwrap_model(state.discriminator),
@@ -161,6 +161,14 @@ def _run_epochs(
         progress.validated(summary["pesq"])
         if accelerator.is_main_process:
             save_state(state, folder / "state.pt")
+
+
+def _step_schedules(state: TrainingState) -> None:
+    with warnings.catch_warnings():
+        # An arm may skip every discriminator step of an epoch; the schedule counts epochs all the same.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+        state.generator_schedule.step()
+        state.discriminator_schedule.step()
 
 
 def _epoch_row(state: TrainingState, utterances: pd.DataFrame) -> dict[str, float | int]:
