@@ -1,5 +1,6 @@
 """Enhance audio files and folders of them; every problem is one line that names the file."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from cmgan.enhancement import enhance
 from data_prep.audio import AudioError
 
 SUFFIXES = (".wav", ".flac")
+# Recorders that stream write a length near the largest possible in place of the true one.
+_LENGTH_UNKNOWN = 0xFFFF_0000
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,21 @@ def _read(path: Path) -> tuple[np.ndarray, int, str]:
         raise AudioError(f"{path}: no such file; check the path")
     try:
         with soundfile.SoundFile(path) as file:
+            _check_whole(path, file.extra_info)
             return file.read(dtype="float32", always_2d=True), file.samplerate, file.subtype
     except soundfile.LibsndfileError as error:
         raise AudioError(
-            f"{path}: not readable as audio ({error.error_string}); replace it with a WAV or FLAC file"
+            f"{path}: damaged, truncated or not audio ({error.error_string or error.code}); copy it again"
         ) from error
+
+
+def _check_whole(path: Path, header_log: str) -> None:
+    # libsndfile reads what is there of a cut WAV as if it were whole, and says so only in its log.
+    lengths = re.search(r"data : (\d+) \(should be (\d+)\)", header_log)
+    if lengths and int(lengths[2]) < int(lengths[1]) < _LENGTH_UNKNOWN:
+        raise AudioError(
+            f"{path}: truncated, {lengths[2]} of {lengths[1]} bytes of audio there; copy it again"
+        )
 
 
 def _write(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> int:

@@ -272,7 +272,7 @@ def test_file_errors_are_one_line_and_name_the_file(rng, tmp_path):
     soundfile.write(poisoned, np.full(100, np.nan), 16_000, subtype="FLOAT")
     for source, target, named in (
         (tmp_path / "absent.wav", "out.wav", "absent.wav: no such file"),
-        (broken, "out.wav", "broken.wav: not readable"),
+        (broken, "out.wav", "broken.wav: damaged, truncated or not audio"),
         (poisoned, "out.wav", "nan.wav: noisy holds 100 NaN"),
         (noisy, "out.mp4", "out.mp4: cannot write .mp4"),
         (noisy, "noisy.wav", "noisy.wav: is the source itself"),
@@ -281,6 +281,24 @@ def test_file_errors_are_one_line_and_name_the_file(rng, tmp_path):
             enhance_file(Identity(), source, tmp_path / target)
         assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_truncated_file_is_not_taken_for_a_shorter_one(rng, tmp_path, suffix):
+    source = tmp_path / f"cut{suffix}"
+    soundfile.write(source, _noise(rng, 50_000), 16_000)
+    source.write_bytes(source.read_bytes()[:40_000])
+    with pytest.raises(AudioError, match=rf"cut{suffix}: .*truncated"):
+        enhance_file(Identity(), source, tmp_path / f"out{suffix}")
+
+
+def test_a_streamed_wav_of_unknown_length_is_read_to_its_end(rng, tmp_path):
+    source = tmp_path / "streamed.wav"
+    soundfile.write(source, _noise(rng, 5000), 16_000)
+    content = bytearray(source.read_bytes())
+    content[40:44] = b"\xff" * 4
+    source.write_bytes(content)
+    assert enhance_file(Identity(), source, tmp_path / "out.wav").seconds == 5000 / 16_000
 
 
 def test_a_folder_goes_on_past_a_damaged_file(rng, tmp_path):
