@@ -1,12 +1,12 @@
 """Multi-head attention with Shaw's relative positions, without a tensor of all pairs of positions and features.
 
-logit(i, j) = q_i · (k_j + E[i − j]) / √d. The distances i − j of n positions take only 2n − 1 values. With the rows of
-E in the order of falling distance, n − 1, …, −(n − 1), as columns of one table, logit (i, j) reads column n − 1 − i + j:
-row i needs n consecutive columns, and the next row the same stretch one column earlier.
+logit(i, j) = q_i · (k_j + E[i − j]) / √d. The distances i − j of n positions take only 2n − 1 values. With the rows
+of E in the order of falling distance, n − 1, …, −(n − 1), as columns of one table, logit (i, j) reads column
+n − 1 − i + j: row i needs n consecutive columns, and the next row the same stretch one column earlier.
 
-In torch: one product of all q with the table holds every position logit, and the stretches are a view of it whose row
-stride is one less than its row length (`_stretches`). In the compiled kernel (`relative_attention.c`): a few rows at a
-time, in cache, with nothing of size n × n in memory; the backward pass computes the weights again.
+In torch: one product of all q with the table holds every position logit, and the stretches are a view of it whose
+row stride is one less than its row length (`_stretches`). In the compiled kernel (`relative_attention.c`): a few
+rows at a time, in cache, with nothing of size n × n in memory; the backward pass computes the weights again.
 """
 
 import torch

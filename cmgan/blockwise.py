@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 BLOCK_BYTES = 1 << 20
-_GROUPS = 16  # torch hands a 1×1 convolution to oneDNN on one thread only from this batch size on
 _ONEDNN_LINEAR = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_WORTHWHILE = 6000  # elements of a weight gradient from which on oneDNN's convolution beats the plain product
 
 
 def applies_to(x: Tensor) -> bool:
@@ -24,7 +24,7 @@ def applies_to(x: Tensor) -> bool:
 def row_blocks(rows: int, row_floats: int) -> Iterator[slice]:
     """Slices of consecutive rows, about 1 MiB each when a row has `row_floats` floats."""
     size = BLOCK_BYTES // (4 * row_floats)
-    size = size // _GROUPS * _GROUPS or max(size, 1)
+    size = size // 16 * 16 or max(size, 1)
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
@@ -43,11 +43,13 @@ def weight_gradient(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of W and b for y = x Wᵀ + b: grad (rows, out), x (rows, in) → (out, in), (out,)."""
     rows, outputs = grad.shape
     inputs = x.shape[1]
-    if not _ONEDNN_LINEAR or rows % _GROUPS:
+    # torch hands a 1×1 convolution to oneDNN on one thread only from 16 images on: any cut of the rows will do.
+    images = next((count for count in range(16, 128) if rows % count == 0), 0)
+    if not (_ONEDNN_LINEAR and images and outputs * inputs > _WORTHWHILE):
         return grad.T @ x, grad.sum(0)
     _, weight, bias = torch.ops.aten.convolution_backward(
-        _as_images(grad),
-        _as_images(x),
+        grad.view(images, 1, -1, outputs).permute(0, 3, 1, 2),
+        x.view(images, 1, -1, inputs).permute(0, 3, 1, 2),
         grad.new_empty(outputs, inputs, 1, 1),
         [outputs],
         [1, 1],
@@ -59,10 +61,6 @@ def weight_gradient(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         [False, True, True],
     )
     return weight.view(outputs, inputs), bias
-
-
-def _as_images(x: Tensor) -> Tensor:
-    return x.view(_GROUPS, 1, len(x) // _GROUPS, x.shape[1]).permute(0, 3, 1, 2)
 
 
 def draw_keep_mask(keep: Tensor, rate: float) -> None:

@@ -21,9 +21,9 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tenso
 class CausalConv(Function):
     """`causal_conv` for channels-last input, with a backward pass ten times as fast as torch's.
 
-    The backward pass of oneDNN is slow for dilated kernels. Input place (t, f) reaches the six outputs
-    (t + a·dilation, f + m − 1), a = 0, 1 and m = 0, 1, 2. With their gradients side by side as 6·C' channels, block by
-    block, both gradients are plain matrix products.
+    oneDNN is slow at the weights' gradient of dilated kernels. Input place (t, f) reaches the six outputs
+    (t + a·dilation, f + m − 1), a = 0, 1 and m = 0, 1, 2. With their gradients side by side as 6·C' channels, block
+    by block, both gradients are plain matrix products.
     """
 
     @staticmethod

@@ -62,7 +62,7 @@ class HalfStep(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Convolution of each channel with its own kernel of odd length, zero padded, along axis 1 or 2 of (B, T, F, C)."""
+    """Each channel with its own kernel of odd length, zero padded, along axis 1 or 2 of (B, T, F, C)."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cmgan import blockwise
 from cmgan.causal_conv import CausalConv, causal_conv

@@ -30,13 +30,30 @@ typedef struct {
     int64_t sequences, inner, outer_step, inner_step, n, step;
 } Layout;
 
-static inline vec load(const float *p) { return *(const loose *)p; }
+/* The value stays in a register: compilers otherwise load it again for each use, and loads are what limits here. */
+#if defined(__AVX512F__)
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#else
+#define IN_REGISTER(v) (void)(v)
+#endif
+
+static inline vec load(const float *p) {
+    vec v = *(const loose *)p;
+    IN_REGISTER(v);
+    return v;
+}
 static inline void store(float *p, vec v) { *(loose *)p = v; }
 static inline vec splat(float x) { return x - (vec){0}; }
 
-static inline vec pair_sums(vec a, vec b) {
-    const ivec even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-    return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, even + 1);
+static inline vec larger(vec a, vec b) {
+    ivec first = a > b;
+    return (vec)((first & (ivec)a) | (~first & (ivec)b));
+}
+
+#define EVEN ((ivec){0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30})
+static inline vec pair_sums(vec a, vec b) { return __builtin_shuffle(a, b, EVEN) + __builtin_shuffle(a, b, EVEN + 1); }
+static inline vec pair_larger(vec a, vec b) {
+    return larger(__builtin_shuffle(a, b, EVEN), __builtin_shuffle(a, b, EVEN + 1));
 }
 
 /* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */
@@ -46,16 +63,22 @@ static inline vec sums(vec v[LANES]) {
     return v[0];
 }
 
-static inline float sum(vec v) {
-    vec all[LANES] = {v};
-    return sums(all)[0];
+/* The same for the BLOCK rows alone, and for the largest lane. */
+static inline vec row_sums(const vec v[BLOCK]) {
+    vec all = pair_sums(pair_sums(v[0], v[1]), pair_sums(v[2], v[3]));
+    all = pair_sums(all, all);
+    return pair_sums(all, all);
+}
+static inline vec row_largest(const vec v[BLOCK]) {
+    vec all = pair_larger(pair_larger(v[0], v[1]), pair_larger(v[2], v[3]));
+    all = pair_larger(all, all);
+    return pair_larger(all, all);
 }
 
 /* exp(x) for x <= 88 to 2 units in the last place: 2^k times a polynomial on |r| <= ln 2 / 2 (Cephes expf). */
 static inline vec exponential(vec x) {
-    const vec lowest = splat(-87.3f), magic = splat(12582912.0f);
-    ivec below = x < lowest;
-    x = (vec)((below & (ivec)lowest) | (~below & (ivec)x));
+    const vec magic = splat(12582912.0f);
+    x = larger(splat(-87.3f), x);
     vec shifted = x * 1.44269504088896341f + magic;
     vec k = shifted - magic;
     vec r = x - k * 0.693359375f + k * 2.12194440e-4f;
@@ -84,42 +107,74 @@ static float *zeros(int64_t count) {
     return p;
 }
 
-/* (n, D) tokens of one head -> rows (n, D) and, where wanted, columns (D, n) with a margin. */
-static void gather(const float *from, int64_t width, const Layout *at, float *rows, float *columns) {
-    int64_t columns_pitch = pitch(at->n);
-    for (int64_t i = 0; i < at->n; i++) {
-        const float *token = from + i * at->step * width;
-        for (int d = 0; d < D; d++) {
-            if (rows) rows[i * D + d] = token[d];
-            if (columns) columns[d * columns_pitch + MARGIN + i] = token[d];
-        }
+/* (n, D) tokens of one head -> rows (n, D). */
+static void gather_rows(const float *from, int64_t width, const Layout *at, float *rows) {
+    for (int64_t i = 0; i < at->n; i++) memcpy(rows + i * D, from + i * at->step * width, 4 * D);
+}
+
+/* (n, D) tokens of one head -> columns (D, n) with a margin; LANES tokens at a time, so that stores are whole. */
+static void gather_columns(const float *from, int64_t width, const Layout *at, float *columns) {
+    int64_t p = pitch(at->n), stride = at->step * width;
+    for (int64_t i = 0; i < at->n; i += LANES) {
+        float tile[D][LANES] = {{0}};
+        for (int64_t l = 0; l < LANES && i + l < at->n; l++)
+            for (int d = 0; d < D; d++) tile[d][l] = from[(i + l) * stride + d];
+        for (int d = 0; d < D; d++) memcpy(columns + d * p + MARGIN + i, tile[d], sizeof tile[d]);
     }
 }
 
-/* Logits of rows i .. i + BLOCK - 1 into s (BLOCK rows with a margin). */
-static inline void logits(const float *q, const float *k, const float *e, int64_t i, int64_t n, float *s) {
-    int64_t kp = pitch(n), ep = pitch(2 * n - 1), columns = rounded(n);
-    for (int64_t j = 0; j < columns; j += LANES) {
+/* out[r][c] = sum_d q[r][d] m[d][c] for BLOCK rows and `columns` columns, two vectors of them at a time. */
+static inline void products(const float *q, const float *m, int64_t mp, int64_t columns, float *out, int64_t p) {
+    int64_t c = 0;
+    for (; c + 2 * LANES <= columns; c += 2 * LANES) {
+        vec left[BLOCK] = {{0}}, right[BLOCK] = {{0}};
+        for (int d = 0; d < D; d++) {
+            vec a = load(m + d * mp + c), b = load(m + d * mp + c + LANES);
+            for (int r = 0; r < BLOCK; r++) {
+                left[r] += a * q[r * D + d];
+                right[r] += b * q[r * D + d];
+            }
+        }
+        for (int r = 0; r < BLOCK; r++) {
+            store(out + r * p + c, left[r]);
+            store(out + r * p + c + LANES, right[r]);
+        }
+    }
+    for (; c < columns; c += LANES) {
         vec acc[BLOCK] = {{0}};
-        const float *kj = k + MARGIN + j, *ej = e + MARGIN + n - 1 - i + j;
-        for (int d = 0; d < D; d++) {
-            vec key = load(kj + d * kp);
-            for (int r = 0; r < BLOCK; r++) acc[r] += (key + load(ej + d * ep - r)) * q[(i + r) * D + d];
-        }
-        for (int r = 0; r < BLOCK; r++) store(s + r * kp + MARGIN + j, acc[r]);
+        for (int d = 0; d < D; d++)
+            for (int r = 0; r < BLOCK; r++) acc[r] += load(m + d * mp + c) * q[r * D + d];
+        for (int r = 0; r < BLOCK; r++) store(out + r * p + c, acc[r]);
     }
 }
 
-/* out[r][d] += sum_j s[r][j] m[d][j + r * shift] for all d, GROUP of them at a time to fit the registers. */
-static inline void row_products(const float *s, const float *m, int64_t p, int64_t mp, int shift, int64_t columns,
-                                float *out) {
+/* Logits of rows i .. i + BLOCK - 1 into s. Position products are taken for the columns of e that the block meets, in
+ * row r from BLOCK - 1 - r on, and added with that shift. */
+static inline void logits(const float *q, const float *k, const float *e, int64_t i, int64_t n, float *s,
+                          float *position) {
+    int64_t p = pitch(n), ep = pitch(2 * n - 1), columns = rounded(n);
+    products(q + i * D, k + MARGIN, p, columns, s + MARGIN, p);
+    products(q + i * D, e + MARGIN + n - i - BLOCK, ep, n + BLOCK - 1, position, p);
+    for (int r = 0; r < BLOCK; r++)
+        for (int64_t j = 0; j < columns; j += LANES) {
+            float *to = s + r * p + MARGIN + j;
+            store(to, load(to) + load(position + r * p + BLOCK - 1 - r + j));
+        }
+}
+
+/* out[r][d] += sum_j s[r][j] m[d][j] for all d, GROUP of them at a time to fit the registers. */
+static inline void row_products(const float *s, int64_t p, const float *m, int64_t mp, int64_t columns, float *out) {
     enum { GROUP = LANES / BLOCK };
     for (int d0 = 0; d0 < D; d0 += GROUP) {
         vec acc[LANES] = {{0}};
-        for (int64_t j = 0; j < columns; j += LANES)
-            for (int g = 0; g < GROUP && d0 + g < D; g++)
-                for (int r = 0; r < BLOCK; r++)
-                    acc[g * BLOCK + r] += load(s + r * p + j) * load(m + (d0 + g) * mp + j + r * shift);
+        for (int64_t j = 0; j < columns; j += LANES) {
+            vec row[BLOCK];
+            for (int r = 0; r < BLOCK; r++) row[r] = load(s + r * p + j);
+            for (int g = 0; g < GROUP && d0 + g < D; g++) {
+                vec column = load(m + (d0 + g) * mp + j);
+                for (int r = 0; r < BLOCK; r++) acc[g * BLOCK + r] += row[r] * column;
+            }
+        }
         vec total = sums(acc);
         for (int g = 0; g < GROUP && d0 + g < D; g++)
             for (int r = 0; r < BLOCK; r++) out[r * D + d0 + g] += total[g * BLOCK + r];
@@ -135,45 +190,41 @@ static void pad_positions(const float *e, int64_t n, float *padded) {
 int relative_attention_forward(const float *qkv, const float *e, float *out, float *log_sums, Layout layout,
                                int64_t first, int64_t last) {
     const Layout *at = &layout;
-    int64_t n = at->n, p = pitch(n), rows = n + BLOCK;
-    float *scratch = zeros(rows * D + 2 * D * p + D * pitch(2 * n - 1) + BLOCK * p);
+    int64_t n = at->n, p = pitch(n), rows = n + BLOCK, columns = rounded(n);
+    float *scratch = zeros(rows * D + 2 * D * p + D * pitch(2 * n - 1) + 2 * BLOCK * p);
     if (!scratch) return 1;
     float *q = scratch, *k = q + rows * D, *v = k + D * p, *position = v + D * p;
-    float *s = position + D * pitch(2 * n - 1);
+    float *s = position + D * pitch(2 * n - 1), *shifted = s + BLOCK * p;
     pad_positions(e, n, position);
     for (int64_t task = first * HEADS; task < last * HEADS; task++) {
         int64_t base = base_of(at, task / HEADS), head = task % HEADS;
         const float *tokens = qkv + base * 3 * HEADS * D + head * D;
-        gather(tokens, 3 * HEADS * D, at, q, NULL);
-        gather(tokens + HEADS * D, 3 * HEADS * D, at, NULL, k);
-        gather(tokens + 2 * HEADS * D, 3 * HEADS * D, at, NULL, v);
+        gather_rows(tokens, 3 * HEADS * D, at, q);
+        gather_columns(tokens + HEADS * D, 3 * HEADS * D, at, k);
+        gather_columns(tokens + 2 * HEADS * D, 3 * HEADS * D, at, v);
         for (int64_t i = 0; i < n; i += BLOCK) {
-            float totals[BLOCK], products[BLOCK * D] = {0};
-            logits(q, k, position, i, n, s);
+            float weighted[BLOCK * D] = {0};
+            logits(q, k, position, i, n, s, shifted);
+            vec top[BLOCK], total[BLOCK] = {{0}};
             for (int r = 0; r < BLOCK; r++) {
-                float *row = s + r * p + MARGIN;
-                for (int64_t j = n; j < rounded(n); j++) row[j] = -1e30f;
-                vec top = load(row);
-                for (int64_t j = LANES; j < n; j += LANES) {
-                    vec x = load(row + j);
-                    ivec above = x > top;
-                    top = (vec)((above & (ivec)x) | (~above & (ivec)top));
-                }
-                float largest = top[0];
-                for (int l = 1; l < LANES; l++) largest = top[l] > largest ? top[l] : largest;
-                vec total = {0};
-                for (int64_t j = 0; j < n; j += LANES) {
-                    vec weight = exponential(load(row + j) - largest);
-                    store(row + j, weight);
-                    total += weight;
-                }
-                totals[r] = sum(total);
-                if (i + r < n) log_sums[task * n + i + r] = largest + logf(totals[r]);
+                for (int64_t j = n; j < columns; j++) s[r * p + MARGIN + j] = -1e30f;
+                top[r] = load(s + r * p + MARGIN);
             }
-            row_products(s + MARGIN, v + MARGIN, p, p, 0, rounded(n), products);
+            for (int64_t j = LANES; j < columns; j += LANES)
+                for (int r = 0; r < BLOCK; r++) top[r] = larger(top[r], load(s + r * p + MARGIN + j));
+            vec largest = row_largest(top);
+            for (int64_t j = 0; j < columns; j += LANES)
+                for (int r = 0; r < BLOCK; r++) {
+                    vec weight = exponential(load(s + r * p + MARGIN + j) - largest[r]);
+                    store(s + r * p + MARGIN + j, weight);
+                    total[r] += weight;
+                }
+            vec totals = row_sums(total);
+            for (int r = 0; r < BLOCK && i + r < n; r++) log_sums[task * n + i + r] = largest[r] + logf(totals[r]);
+            row_products(s + MARGIN, p, v + MARGIN, p, columns, weighted);
             for (int r = 0; r < BLOCK && i + r < n; r++) {
                 float *to = out + (base + (i + r) * at->step) * HEADS * D + head * D;
-                for (int d = 0; d < D; d++) to[d] = products[r * D + d] / totals[r];
+                for (int d = 0; d < D; d++) to[d] = weighted[r * D + d] / totals[r];
             }
         }
     }
@@ -187,20 +238,23 @@ int relative_attention_backward(const float *qkv, const float *e, const float *o
                                 int64_t last) {
     const Layout *at = &layout;
     int64_t n = at->n, p = pitch(n), ep = pitch(2 * n - 1), rows = n + BLOCK, columns = rounded(n);
-    float *scratch = zeros(3 * rows * D + 4 * D * p + 2 * D * ep + 2 * BLOCK * p);
+    float *scratch = zeros(3 * rows * D + 4 * D * p + 2 * D * ep + 3 * BLOCK * p);
     if (!scratch) return 1;
     float *q = scratch, *go = q + rows * D, *o = go + rows * D, *k = o + rows * D, *v = k + D * p, *gk = v + D * p;
     float *gv = gk + D * p, *position = gv + D * p, *ge = position + D * ep, *s = ge + D * ep, *gs = s + BLOCK * p;
+    float *shifted = gs + BLOCK * p;
     pad_positions(e, n, position);
+    vec inside = {0};
+    for (int64_t j = columns - LANES; j < n; j++) inside[j - columns + LANES] = 1;
     for (int64_t task = first * HEADS; task < last * HEADS; task++) {
         int64_t base = base_of(at, task / HEADS), head = task % HEADS;
         const float *tokens = qkv + base * 3 * HEADS * D + head * D;
         float *grad_tokens = grad_qkv + base * 3 * HEADS * D + head * D;
-        gather(tokens, 3 * HEADS * D, at, q, NULL);
-        gather(tokens + HEADS * D, 3 * HEADS * D, at, NULL, k);
-        gather(tokens + 2 * HEADS * D, 3 * HEADS * D, at, NULL, v);
-        gather(grad_out + base * HEADS * D + head * D, HEADS * D, at, go, NULL);
-        gather(out + base * HEADS * D + head * D, HEADS * D, at, o, NULL);
+        gather_rows(tokens, 3 * HEADS * D, at, q);
+        gather_columns(tokens + HEADS * D, 3 * HEADS * D, at, k);
+        gather_columns(tokens + 2 * HEADS * D, 3 * HEADS * D, at, v);
+        gather_rows(grad_out + base * HEADS * D + head * D, HEADS * D, at, go);
+        gather_rows(out + base * HEADS * D + head * D, HEADS * D, at, o);
         memset(gk, 0, 2 * D * p * 4);
         for (int64_t i = 0; i < n; i += BLOCK) {
             float dot[BLOCK] = {0}, log_sum[BLOCK] = {0}, gq[BLOCK * D] = {0};
@@ -208,14 +262,12 @@ int relative_attention_backward(const float *qkv, const float *e, const float *o
                 for (int d = 0; d < D; d++) dot[r] += go[(i + r) * D + d] * o[(i + r) * D + d];
                 log_sum[r] = log_sums[task * n + i + r];
             }
-            logits(q, k, position, i, n, s);
+            logits(q, k, position, i, n, s, shifted);
             for (int64_t j = 0; j < columns; j += LANES) {
                 vec weight[BLOCK], slope[BLOCK];
                 for (int r = 0; r < BLOCK; r++) {
                     weight[r] = exponential(load(s + r * p + MARGIN + j) - log_sum[r]);
-                    if (j + LANES > n)
-                        for (int l = 0; l < LANES; l++)
-                            if (j + l >= n) weight[r][l] = 0;
+                    if (j + LANES > n) weight[r] *= inside;
                     slope[r] = splat(-dot[r]);
                 }
                 for (int d = 0; d < D; d++) {
@@ -236,20 +288,20 @@ int relative_attention_backward(const float *qkv, const float *e, const float *o
                     store(gk + d * p + MARGIN + j, grad_key);
                 }
             }
-            /* Column c of grad e meets row i + r at j = c - (n - 1) + i + r: the rows of gs shifted by r. */
-            int64_t start = n - 1 - i - (BLOCK - 1);
+            /* Column c of the stretch of e meets row i + r at j = c - (BLOCK - 1) + r: rows of gs, shifted by r. */
+            const float *meets = gs + MARGIN - (BLOCK - 1), *stretch = position + MARGIN + n - i - BLOCK;
             for (int64_t c = 0; c < columns + BLOCK - 1; c += LANES) {
-                vec shifted[BLOCK];
-                for (int r = 0; r < BLOCK; r++) shifted[r] = load(gs + r * p + MARGIN + c - (BLOCK - 1) + r);
+                vec slope[BLOCK];
+                for (int r = 0; r < BLOCK; r++) slope[r] = load(meets + r * (p + 1) + c);
                 for (int d = 0; d < D; d++) {
-                    float *to = ge + d * ep + MARGIN + start + c;
+                    float *to = ge + d * ep + MARGIN + n - i - BLOCK + c;
                     vec grad = load(to);
-                    for (int r = 0; r < BLOCK; r++) grad += shifted[r] * q[(i + r) * D + d];
+                    for (int r = 0; r < BLOCK; r++) grad += slope[r] * q[(i + r) * D + d];
                     store(to, grad);
                 }
             }
-            row_products(gs + MARGIN, k + MARGIN, p, p, 0, columns, gq);
-            row_products(gs + MARGIN, position + MARGIN + n - 1 - i, p, ep, -1, columns, gq);
+            row_products(gs + MARGIN, p, k + MARGIN, p, columns, gq);
+            row_products(meets, p + 1, stretch, ep, columns + BLOCK - 1, gq);
             for (int r = 0; r < BLOCK && i + r < n; r++)
                 memcpy(grad_tokens + (i + r) * at->step * 3 * HEADS * D, gq + r * D, 4 * D);
         }

@@ -1,0 +1,143 @@
+"""Relative attention: the compiled kernel, torch and the literal equations agree."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from cmgan import native_attention
+from cmgan.attention import REACH, RelativeAttention
+from cmgan.conformer import ConformerBlock
+from cmgan.native_attention import attention_kernel
+from tests.oracles.generator import Attention as LiteralAttention
+
+
+@pytest.fixture
+def compiled() -> None:
+    if attention_kernel(2) is None:
+        pytest.skip("no C compiler: there is no kernel to test")
+
+
+def twins(channels: int) -> tuple[RelativeAttention, LiteralAttention]:
+    attention, literal = RelativeAttention(channels, 0.0), LiteralAttention(channels, 0.0)
+    literal.load_state_dict(attention.state_dict())
+    return attention, literal
+
+
+def gradients(module: nn.Module, loss: Tensor) -> dict[str, Tensor]:
+    module.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in module.named_parameters()}
+
+
+@pytest.mark.parametrize("positions", [1, 2, 15, 16, 17, 40])
+def test_torch_path_equals_the_literal_one(positions: int) -> None:
+    attention, literal = twins(8)
+    x = torch.randn(3, positions, 8)
+    torch.testing.assert_close(attention(x), literal(x), rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    frames=st.integers(1, 37),
+    bins=st.integers(1, 37),
+    head_size=st.sampled_from([1, 2, 3, 4, 16]),
+    axis=st.sampled_from([1, 2]),
+    scale=st.sampled_from([0.1, 1.0, 30.0]),
+)
+def test_kernel_equals_the_literal_equations(
+    batch: int, frames: int, bins: int, head_size: int, axis: int, scale: float
+) -> None:
+    if attention_kernel(head_size) is None:
+        pytest.skip("no C compiler: there is no kernel to test")
+    channels = 4 * head_size
+    attention, literal = twins(channels)
+    norm = nn.LayerNorm(channels)
+    x = torch.randn(batch, frames, bins, channels, requires_grad=True)
+    direction = torch.randn(batch, frames, bins, channels)
+    with torch.no_grad():
+        norm.weight.mul_(scale)  # large logits: the softmax must not overflow
+
+    actual = attention.blockwise_step(x, norm, axis)
+    actual_gradients = gradients(attention, (actual * direction).sum())
+    actual_gradients["x"], x.grad = x.grad, None
+
+    sequences = norm(x).transpose(1, 2) if axis == 1 else norm(x)
+    attended = literal(sequences.flatten(0, 1)).view(sequences.shape)
+    expected = x + (attended.transpose(1, 2) if axis == 1 else attended)
+    expected_gradients = gradients(literal, (expected * direction).sum())
+    expected_gradients["x"] = x.grad
+
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    # Where a gradient is zero both hold rounding only, at the scale of the others.
+    tolerance = 2e-5 * max(gradient.abs().max().item() for gradient in expected_gradients.values())
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(actual_gradients[name], gradient, rtol=1e-3, atol=tolerance, msg=name)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_distances_beyond_the_reach_share_one_embedding() -> None:
+    attention, literal = twins(8)
+    x = torch.randn(1, REACH + 30, 1, 8)
+    norm = nn.LayerNorm(8)
+    expected = x + literal(norm(x).squeeze(2)).unsqueeze(2)
+    torch.testing.assert_close(attention.blockwise_step(x, norm, 1), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_result_does_not_depend_on_the_number_of_threads() -> None:
+    attention, norm = RelativeAttention(8, 0.0), nn.LayerNorm(8)
+    x = torch.randn(1, 20, 7, 8)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            result = attention.blockwise_step(x, norm, 1)
+            results.append((result, *gradients(attention, result.square().sum()).values()))
+    finally:
+        torch.set_num_threads(before)
+    for one, three in zip(*results, strict=True):
+        torch.testing.assert_close(one, three, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("fault", ["no compiler", "broken compiler"])
+def test_without_a_working_compiler_torch_takes_over_and_says_so(
+    fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    block = ConformerBlock(8, 0.0, axis=1, fused=True)
+    x = torch.randn(1, 9, 5, 8)
+    expected = block(x)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if fault == "no compiler":
+        monkeypatch.setattr(native_attention.shutil, "which", lambda _: None)
+    else:
+        monkeypatch.setattr(native_attention, "FLAGS", ("--no-such-flag",))
+    attention_kernel.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            actual = block(x)
+    finally:
+        attention_kernel.cache_clear()
+    assert "attention runs in torch" in caplog.text
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_kernel_is_compiled_once_and_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    attention_kernel.cache_clear()
+    try:
+        assert attention_kernel(2) is not None
+        (library,) = (tmp_path / "cmgan").iterdir()
+        written = library.stat().st_mtime_ns
+        attention_kernel.cache_clear()
+        assert attention_kernel(2) is not None
+        assert library.stat().st_mtime_ns == written
+    finally:
+        attention_kernel.cache_clear()
