@@ -22,7 +22,7 @@ def test_a_missing_corpus_folder_is_named_before_anything_runs(tmp_path):
 def test_a_corpus_given_to_a_synthetic_profile_replaces_the_synthetic_speech(shared_folder):
     profile = checked_profile(ROOT, "laptop", str(shared_folder / "voicebank_demand_sample"), [])
     assert profile.corpus == "folder"
-    assert profile.corpus_path == str(shared_folder / "voicebank_demand_sample")
+    assert profile.corpus_path == str((shared_folder / "voicebank_demand_sample").resolve())
 
 
 def test_an_unknown_arm_is_named_before_anything_runs():
