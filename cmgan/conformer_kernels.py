@@ -121,7 +121,7 @@ class AttentionStep(Function):
         qkv = flat.new_empty(len(flat), 3 * channels)
         for rows in row_blocks(len(flat), 4 * channels):
             qkv[rows] = linear(layer_norm(flat[rows], gamma, beta)[0], w_in)
-        attended, log_sums = kernel.forward(qkv.view(*x.shape[:-1], 3 * channels), table, axis)
+        attended, peaks = kernel.forward(qkv.view(*x.shape[:-1], 3 * channels), table, axis)
         out = torch.empty_like(flat)
         mask = torch.empty(len(flat) if rate else 0, channels, dtype=torch.bool)
         w_scaled, b_scaled = w_out / (1 - rate), b_out / (1 - rate)
@@ -131,14 +131,14 @@ class AttentionStep(Function):
                 draw_keep_mask(mask[rows], rate)
                 step.mul_(mask[rows])
             torch.add(flat[rows], step, out=out[rows])
-        ctx.save_for_backward(x, gamma, beta, w_in, table, w_out, qkv, attended, log_sums, mask)
+        ctx.save_for_backward(x, gamma, beta, w_in, table, w_out, qkv, attended, peaks, mask)
         ctx.kernel, ctx.axis, ctx.rate = kernel, axis, rate
         return out.view_as(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        x, gamma, beta, w_in, table, w_out, qkv, attended, log_sums, mask = ctx.saved_tensors
+        x, gamma, beta, w_in, table, w_out, qkv, attended, peaks, mask = ctx.saved_tensors
         channels = x.shape[-1]
         flat, grad_flat = x.view(-1, channels), grad_out.reshape(-1, channels)
         grad_attended = torch.empty_like(attended)
@@ -151,7 +151,7 @@ class AttentionStep(Function):
             grad_b_out += part_b
             grad_attended.view_as(flat)[rows] = linear(grad, w_out_back)
         qkv = qkv.view(*x.shape[:-1], 3 * channels)
-        grad_qkv, grad_table = ctx.kernel.backward(qkv, table, attended, log_sums, grad_attended, ctx.axis)
+        grad_qkv, grad_table = ctx.kernel.backward(qkv, table, attended, peaks, grad_attended, ctx.axis)
         grad_qkv = grad_qkv.view(-1, 3 * channels)
         grad_x = torch.empty_like(flat)
         sums = [torch.zeros_like(p) for p in (gamma, beta, w_in)]

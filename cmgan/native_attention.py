@@ -41,23 +41,23 @@ class AttentionKernel:
     library: ctypes.CDLL
 
     def forward(self, qkv: Tensor, table: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        """Result (B, T, F, C) and the logarithms of the rows' sums that `backward` needs.
+        """Result (B, T, F, C) and what `backward` needs of each row's softmax.
 
         table (C / 4, 2n − 1): embeddings in the order of falling distance.
         """
         layout = _layout_of(qkv, axis)
         out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
-        log_sums = qkv.new_empty(layout.sequences, HEADS, layout.n)
-        self._run(self.library.relative_attention_forward, (qkv, table, out, log_sums), None, layout)
-        return out, log_sums
+        peaks = qkv.new_empty(layout.sequences, HEADS, layout.n, 2)
+        self._run(self.library.relative_attention_forward, (qkv, table, out, peaks), None, layout)
+        return out, peaks
 
     def backward(
-        self, qkv: Tensor, table: Tensor, out: Tensor, log_sums: Tensor, grad_out: Tensor, axis: int
+        self, qkv: Tensor, table: Tensor, out: Tensor, peaks: Tensor, grad_out: Tensor, axis: int
     ) -> tuple[Tensor, Tensor]:
         """Gradients of qkv and table."""
         grad_qkv = torch.empty_like(qkv)
         grad_tables = table.new_zeros(torch.get_num_threads(), *table.shape)
-        arrays = (qkv, table, out, log_sums, grad_out, grad_qkv)
+        arrays = (qkv, table, out, peaks, grad_out, grad_qkv)
         self._run(self.library.relative_attention_backward, arrays, grad_tables, _layout_of(qkv, axis))
         return grad_qkv, grad_tables.sum(0)
 
@@ -119,7 +119,7 @@ def _compiled(compiler: str, head_size: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
             built = Path(temporary) / path.name
-            subprocess.run([*command, "-o", str(built), "-lm"], check=True, capture_output=True, text=True)
+            subprocess.run([*command, "-o", str(built)], check=True, capture_output=True, text=True)
             built.replace(path)
     return path
 

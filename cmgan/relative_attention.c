@@ -2,14 +2,14 @@
  *
  * logit(i, j) = q_i . (k_j + e_{i-j}), weights = softmax over j, out_i = sum_j weight(i, j) v_j; q is scaled already.
  * Nothing of size n x n is kept: BLOCK rows of logits live in the first-level cache at a time, and the backward pass
- * computes them again from the log of each row's sum of exponentials. Positions run along the last axis of k, v and e
- * (transposed copies), so that 16 columns j are one vector and the row e_{i-j}, j = 0, 1, ... is one unaligned stretch.
+ * computes them again, with the largest logit of each row and the inverse of its sum of exponentials (`peaks`).
+ * Positions run along the last axis of k, v and e (transposed copies), so that 16 columns j are one vector and the
+ * row e_{i-j}, j = 0, 1, ... is one unaligned stretch.
  *
  * Layout: token (s, i) of sequence s begins at element base(s) + i * step of a row-major array of tokens, where
  * base(s) = (s / inner) * outer_step + (s % inner) * inner_step counts tokens. qkv has 3 * HEADS * D floats a token,
  * out has HEADS * D. e is (D, 2n - 1), column c holding distance n - 1 - c.
  */
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,8 +186,8 @@ static void pad_positions(const float *e, int64_t n, float *padded) {
         memcpy(padded + d * pitch(2 * n - 1) + MARGIN, e + d * (2 * n - 1), 4 * (2 * n - 1));
 }
 
-/* Sequences first .. last - 1. log_sums: (sequences, HEADS, n). Returns 0, or 1 when memory is short. */
-int relative_attention_forward(const float *qkv, const float *e, float *out, float *log_sums, Layout layout,
+/* Sequences first .. last - 1. peaks: (sequences, HEADS, n, 2). Returns 0, or 1 when memory is short. */
+int relative_attention_forward(const float *qkv, const float *e, float *out, float *peaks, Layout layout,
                                int64_t first, int64_t last) {
     const Layout *at = &layout;
     int64_t n = at->n, p = pitch(n), rows = n + BLOCK, columns = rounded(n);
@@ -220,7 +220,10 @@ int relative_attention_forward(const float *qkv, const float *e, float *out, flo
                     total[r] += weight;
                 }
             vec totals = row_sums(total);
-            for (int r = 0; r < BLOCK && i + r < n; r++) log_sums[task * n + i + r] = largest[r] + logf(totals[r]);
+            for (int r = 0; r < BLOCK && i + r < n; r++) {
+                peaks[2 * (task * n + i + r)] = largest[r];
+                peaks[2 * (task * n + i + r) + 1] = 1 / totals[r];
+            }
             row_products(s + MARGIN, p, v + MARGIN, p, columns, weighted);
             for (int r = 0; r < BLOCK && i + r < n; r++) {
                 float *to = out + (base + (i + r) * at->step) * HEADS * D + head * D;
@@ -233,7 +236,7 @@ int relative_attention_forward(const float *qkv, const float *e, float *out, flo
 }
 
 /* Gradients of qkv (written) and of e (D, 2n - 1), added up over these sequences. Returns 0, or 1 without memory. */
-int relative_attention_backward(const float *qkv, const float *e, const float *out, const float *log_sums,
+int relative_attention_backward(const float *qkv, const float *e, const float *out, const float *peaks,
                                 const float *grad_out, float *grad_qkv, float *grad_e, Layout layout, int64_t first,
                                 int64_t last) {
     const Layout *at = &layout;
@@ -244,8 +247,8 @@ int relative_attention_backward(const float *qkv, const float *e, const float *o
     float *gv = gk + D * p, *position = gv + D * p, *ge = position + D * ep, *s = ge + D * ep, *gs = s + BLOCK * p;
     float *shifted = gs + BLOCK * p;
     pad_positions(e, n, position);
-    vec inside = {0};
-    for (int64_t j = columns - LANES; j < n; j++) inside[j - columns + LANES] = 1;
+    ivec inside = {0}; /* lanes of the last vector that are columns; others may hold an overflow */
+    for (int64_t j = columns - LANES; j < n; j++) inside[j - columns + LANES] = -1;
     for (int64_t task = first * HEADS; task < last * HEADS; task++) {
         int64_t base = base_of(at, task / HEADS), head = task % HEADS;
         const float *tokens = qkv + base * 3 * HEADS * D + head * D;
@@ -257,17 +260,18 @@ int relative_attention_backward(const float *qkv, const float *e, const float *o
         gather_rows(out + base * HEADS * D + head * D, HEADS * D, at, o);
         memset(gk, 0, 2 * D * p * 4);
         for (int64_t i = 0; i < n; i += BLOCK) {
-            float dot[BLOCK] = {0}, log_sum[BLOCK] = {0}, gq[BLOCK * D] = {0};
+            float dot[BLOCK] = {0}, peak[BLOCK] = {0}, share[BLOCK] = {0}, gq[BLOCK * D] = {0};
             for (int r = 0; r < BLOCK && i + r < n; r++) {
                 for (int d = 0; d < D; d++) dot[r] += go[(i + r) * D + d] * o[(i + r) * D + d];
-                log_sum[r] = log_sums[task * n + i + r];
+                peak[r] = peaks[2 * (task * n + i + r)];
+                share[r] = peaks[2 * (task * n + i + r) + 1];
             }
             logits(q, k, position, i, n, s, shifted);
             for (int64_t j = 0; j < columns; j += LANES) {
                 vec weight[BLOCK], slope[BLOCK];
                 for (int r = 0; r < BLOCK; r++) {
-                    weight[r] = exponential(load(s + r * p + MARGIN + j) - log_sum[r]);
-                    if (j + LANES > n) weight[r] *= inside;
+                    weight[r] = exponential(load(s + r * p + MARGIN + j) - peak[r]) * share[r];
+                    if (j + LANES > n) weight[r] = (vec)((ivec)weight[r] & inside);
                     slope[r] = splat(-dot[r]);
                 }
                 for (int d = 0; d < D; d++) {
