@@ -23,6 +23,8 @@ ARMS: dict[str, Recipe] = {
     "gradient_clipping": replace(PUBLISHED, gradient_clip=5.0),
     "early_stopping": replace(PUBLISHED, patience=15),
     "batch_mean_labels": replace(PUBLISHED, labels="batch_mean"),
+    "batch_mean_56": replace(PUBLISHED, labels="batch_mean", injected_failure_rate=0.56),
+    "mask_56": replace(PUBLISHED, labels="mask", injected_failure_rate=0.56),
     "mpsenet": Recipe(generator="mpsenet", metric_input="reanalysed"),
     "mpsenet_variant": Recipe(
         generator="mpsenet", metric_input="reanalysed", labels="skip_batch", gradient_clip=1.0
@@ -52,6 +54,8 @@ DESCRIPTIONS: dict[str, str] = {
     "early_stopping": "published, with early stopping on the validation loss, patience 15",
     "mpsenet": "MP-SENet: magnitude and phase decoders, its own losses, metric on the re-analysed waveform",
     "mpsenet_variant": "MP-SENet as the debugging effort's second system had it: whole-batch skips, clipping at 1.0",
+    "batch_mean_56": "skip_56, but the discriminator learns the mean of the samples that have a score, or 0.5",
+    "mask_56": "skip_56, but only the failed sample is left out of the discriminator's loss",
     "batch_mean_labels": "published, with the batch's mean PESQ as the label of every sample",
 }
 
