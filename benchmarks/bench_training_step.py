@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from cmgan.checkpoints import TrainingState
 from cmgan.dataset import Batch, UtterancePair, epoch_batches
 from cmgan.discriminator import MetricDiscriminator
+from cmgan.labels import LabelSource
 from cmgan.pesq_score import PesqScore
 from cmgan.pesq_workers import PesqWorkers
 from cmgan.recipe import Budget, Recipe
@@ -60,10 +61,10 @@ def main() -> None:
 def _rows(name: str, budget: Budget) -> list[dict[str, str | float]]:
     pairs = _pairs(2 * budget.batch_size)
     state, accelerator = _state(budget)
-    rng = np.random.default_rng(0)
+    labels = LabelSource(Recipe(), np.random.default_rng(0))
 
     def step(scorer: PesqWorkers | ConstantScores) -> Callable[[], object]:
-        return lambda: training_step(next(batches), state, Recipe(), accelerator, scorer, rng)
+        return lambda: training_step(next(batches), state, Recipe(), accelerator, scorer, labels)
 
     batches = _endless(pairs, budget)
     with PesqWorkers(1) as worker, PesqWorkers(0) as inline:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmgan.recipe import LabelPolicy
+from cmgan.recipe import LabelPolicy, Recipe
 
 INVENTED_LABEL = 0.5
 
@@ -47,6 +47,44 @@ def labels_from_pesq(pesq: np.ndarray, policy: LabelPolicy) -> Labels:
     if policy == "mask":
         return Labels(scores, succeeded, skip=False)
     raise ValueError(f"unknown label policy {policy!r}: use skip_batch, batch_mean, mask or fill")
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Labels of a batch, the scores (B,) they were made from, and whether a failure was injected into these."""
+
+    labels: Labels
+    pesq: np.ndarray
+    injected: bool
+
+
+class LabelSource:
+    """Labels batch after batch under one recipe: injected failures, the label policy, shuffled labels.
+
+    With shuffled labels a sample gets the label of one drawn at random from all samples of the same epoch before
+    its own batch, so that labels keep their distribution and say nothing about the sample, at batch size 1 too.
+    Samples of the first batch have no such label and are left out of the loss. Use a new source for every epoch.
+    """
+
+    def __init__(self, recipe: Recipe, rng: np.random.Generator) -> None:
+        self._recipe, self._rng = recipe, rng
+        self._earlier: list[float] = []
+
+    def label(self, pesq: np.ndarray) -> LabelledBatch:
+        """Labels for the scores (B,) of the next batch, NaN where PESQ failed."""
+        given, injected = inject_failure(pesq, self._recipe.injected_failure_rate, self._rng)
+        labels = labels_from_pesq(given, self._recipe.labels)
+        if self._recipe.shuffled_labels and not labels.skip:
+            labels = self._shuffled(labels)
+        return LabelledBatch(labels, given, injected)
+
+    def _shuffled(self, labels: Labels) -> Labels:
+        own = labels.values[labels.kept & np.isfinite(labels.values)]
+        drawn = np.full(len(labels.values), np.nan)
+        if self._earlier:
+            drawn = self._rng.choice(self._earlier, size=len(drawn))
+        self._earlier += own.tolist()
+        return Labels(drawn, labels.kept & np.isfinite(drawn), skip=False)
 
 
 def inject_failure(pesq: np.ndarray, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, bool]:

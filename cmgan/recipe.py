@@ -27,6 +27,7 @@ class Recipe:
     time_target: `published` compares the gain-normalised estimate with the clean signal before the gain,
         `normalised` after it.
     labels: what the discriminator learns from when a sample's PESQ fails (see `cmgan.labels`).
+    shuffled_labels: it learns scores of other samples instead of their own, a control (see `cmgan.labels`).
     injected_failure_rate: share of batches in which one sample's PESQ is made to fail, 0…1.
     metric_input: the discriminator sees the estimated magnitude or that of the estimated waveform.
     gradient_clip: largest L2 norm of each network's gradient; 0 leaves gradients alone.
@@ -44,6 +45,7 @@ class Recipe:
     generator: GeneratorName = "tscnet"
     patience: int = 0
     minimum_improvement: float = 1e-4
+    shuffled_labels: bool = False
 
     def __post_init__(self) -> None:
         _check_choice("time_target", self.time_target, TimeTarget)

@@ -17,6 +17,7 @@ from cmgan.checkpoints import TrainingState, load_state, save_state, save_whole
 from cmgan.csv_log import CsvLog, keep_rows_up_to
 from cmgan.dataset import Batch, UtterancePair, batches_per_epoch, epoch_batches, load_pairs
 from cmgan.discriminator import MetricDiscriminator
+from cmgan.labels import LabelSource
 from cmgan.pesq_workers import PesqWorkers
 from cmgan.progress import Progress
 from cmgan.recipe import Budget, Recipe
@@ -125,7 +126,7 @@ def _run_epochs(
     progress = Progress(run.name, run.budget.epochs * batches, state.step, report)
     while state.epoch < run.budget.epochs and not _stopped_early(run.recipe, state):
         state.epoch += 1
-        injection_rng = np.random.default_rng([run.seed, state.epoch, 2])
+        label_source = LabelSource(run.recipe, np.random.default_rng([run.seed, state.epoch, 2]))
         for batch in epoch_batches(
             training_pairs,
             run.budget.batch_size,
@@ -138,7 +139,7 @@ def _run_epochs(
         ):
             started = time.perf_counter()
             placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
-            record = training_step(placed, state, run.recipe, accelerator, scorer, injection_rng, stft)
+            record = training_step(placed, state, run.recipe, accelerator, scorer, label_source, stft)
             state.step += 1
             row = {"epoch": state.epoch, "step": state.step} | record.row()
             steps_log.append(row | {"seconds": time.perf_counter() - started})

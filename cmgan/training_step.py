@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from cmgan.checkpoints import TrainingState
 from cmgan.dataset import Batch
 from cmgan.forward import Forward, forward, gain_of, metric_magnitudes
-from cmgan.labels import inject_failure, labels_from_pesq
+from cmgan.labels import LabelSource
 from cmgan.losses import discriminator_loss
 from cmgan.pesq_workers import PendingScores, PesqWorkers
 from cmgan.recipe import Recipe
@@ -78,7 +78,7 @@ def training_step(
     recipe: Recipe,
     accelerator: Accelerator,
     scorer: PesqWorkers,
-    injection_rng: np.random.Generator,
+    label_source: LabelSource,
     stft: StftSettings = CMGAN_STFT,
 ) -> StepRecord:
     """Generator step, then discriminator step with PESQ labels: the public order.
@@ -118,7 +118,7 @@ def training_step(
             state,
             recipe,
             accelerator,
-            injection_rng,
+            label_source,
         ),
     )
 
@@ -134,13 +134,13 @@ def _discriminator_step(
     state: TrainingState,
     recipe: Recipe,
     accelerator: Accelerator,
-    injection_rng: np.random.Generator,
+    label_source: LabelSource,
 ) -> DiscriminatorStep:
     scores = pending.result()
     pesq = np.array([score.value for score in scores])
     reasons = Counter(score.reason for score in scores if score.reason)
-    pesq_given, injected = inject_failure(pesq, recipe.injected_failure_rate, injection_rng)
-    labels = labels_from_pesq(pesq_given, recipe.labels)
+    labelled = label_source.label(pesq)
+    labels = labelled.labels
     kept = labels.values[labels.kept & np.isfinite(labels.values)]
     loss = clean_score = estimate_score = norm = MISSING
     if not labels.skip:
@@ -160,9 +160,9 @@ def _discriminator_step(
         pesq_mean=float(np.nanmean(pesq)) if np.isfinite(pesq).any() else MISSING,
         label_mean=float(kept.mean()) if len(kept) else MISSING,
         label_std=float(kept.std()) if len(kept) else MISSING,
-        pesq_failures=int(np.isnan(pesq_given).sum()),
+        pesq_failures=int(np.isnan(labelled.pesq).sum()),
         failure_reasons=";".join(f"{reason}:{count}" for reason, count in sorted(reasons.items())),
-        failure_injected=injected,
+        failure_injected=labelled.injected,
         gradient_norm_discriminator=norm,
     )
 

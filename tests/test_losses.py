@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from cmgan.labels import Labels, inject_failure, labels_from_pesq
+from cmgan.labels import Labels, LabelSource, inject_failure, labels_from_pesq
 from cmgan.losses import discriminator_loss, generator_losses
-from cmgan.recipe import LossWeights
+from cmgan.recipe import LossWeights, Recipe
 from cmgan.signal import compressed_spectrum
 
 
@@ -88,3 +88,46 @@ def test_injected_failures_hit_the_asked_share_of_batches_and_one_sample_each(rn
     assert abs(np.mean([happened for _, happened in outcomes]) - 0.56) < 0.04
     assert {int(np.isnan(scores).sum()) for scores, happened in outcomes if happened} == {1}
     assert not any(np.isnan(scores).any() for scores, happened in outcomes if not happened)
+
+
+def _shuffling(labels="mask", rate=0.0, seed=0):
+    recipe = Recipe(labels=labels, shuffled_labels=True, injected_failure_rate=rate)
+    return LabelSource(recipe, np.random.default_rng(seed))
+
+
+def test_shuffled_labels_are_earlier_samples_scores_and_unrelated_to_the_samples_own():
+    rng = np.random.default_rng(3)
+    batches = rng.uniform(1, 4.5, (300, 2))
+    source = _shuffling()
+    labelled = [source.label(batch).labels for batch in batches]
+    assert not labelled[0].kept.any()
+    given = np.array([labels.values for labels in labelled[1:]])
+    own = (batches[1:] - 1) / 3.5
+    assert set(given.ravel()) <= set(((batches - 1) / 3.5).ravel())
+    assert abs(np.corrcoef(given.ravel(), own.ravel())[0, 1]) < 0.1
+    np.testing.assert_allclose(given.mean(), own.mean(), atol=0.03)
+
+
+def test_shuffled_labels_are_not_the_samples_own_at_batch_size_one():
+    source = _shuffling()
+    scores = np.linspace(1.1, 4.1, 20)
+    labels = [source.label(np.array([score])).labels.values[0] for score in scores]
+    assert np.isnan(labels[0])
+    assert all(label < (score - 1) / 3.5 for label, score in zip(labels[1:], scores[1:], strict=True))
+
+
+def test_a_failed_sample_has_no_label_to_pass_on_and_a_skipped_batch_stays_skipped():
+    source = _shuffling("skip_batch")
+    assert source.label(np.array([np.nan, 2.0])).labels.skip
+    first = source.label(np.array([3.0, 3.0])).labels
+    assert not first.skip
+    assert not first.kept.any()
+    np.testing.assert_allclose(source.label(np.array([1.5, 1.5])).labels.values, [2 / 3.5] * 2)
+
+
+def test_a_label_source_makes_the_labels_of_the_policy_and_injects_at_the_recipes_rate():
+    source = LabelSource(Recipe(labels="skip_batch", injected_failure_rate=0.56), np.random.default_rng(0))
+    labelled = [source.label(np.full(4, 2.0)) for _ in range(2000)]
+    assert np.mean([batch.injected for batch in labelled]) == pytest.approx(0.56, abs=0.04)
+    assert all(batch.labels.skip == batch.injected for batch in labelled)
+    assert all(np.isnan(batch.pesq).sum() == batch.injected for batch in labelled)

@@ -37,6 +37,9 @@ ARMS: dict[str, Recipe] = {
         f"normalised_skip_{percent}": replace(NORMALISED, injected_failure_rate=percent / 100)
         for percent in INJECTED_PERCENTAGES
     },
+    # Controls: neither of the two suspects, and a discriminator that can learn nothing about a sample.
+    "normalised_no_metric": replace(NORMALISED, loss_weights=LossWeights(metric=0.0)),
+    "shuffled_labels": replace(PUBLISHED, shuffled_labels=True),
 }
 
 DESCRIPTIONS: dict[str, str] = {
@@ -56,6 +59,8 @@ DESCRIPTIONS: dict[str, str] = {
     "mpsenet_variant": "MP-SENet as the debugging effort's second system had it: whole-batch skips, clipping at 1.0",
     "batch_mean_56": "skip_56, but the discriminator learns the mean of the samples that have a score, or 0.5",
     "mask_56": "skip_56, but only the failed sample is left out of the discriminator's loss",
+    "normalised_no_metric": "normalised target, without discriminator: a control that must not collapse",
+    "shuffled_labels": "published, but every label is the score of another, earlier sample: a control",
     "batch_mean_labels": "published, with the batch's mean PESQ as the label of every sample",
 }
 
