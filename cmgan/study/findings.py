@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from cmgan.study.plots_comparison import EQUIVALENCE_MARGIN
+from cmgan.study.margins import MARGIN_PESQ
 
 # More arms than this are named without their numbers.
 LISTED_ARMS = 5
 FELL, HELD, UNCLEAR = "fell", "held", "unclear"
 RULE = (
     "An arm's PESQ is said to fall when, for every seed, the 95 % interval of its fall from the highest epoch to the "
-    f"last lies above {EQUIVALENCE_MARGIN}, and to hold when every such interval lies below {EQUIVALENCE_MARGIN} and "
+    f"last lies above {MARGIN_PESQ}, and to hold when every such interval lies below {MARGIN_PESQ} and "
     "there is more than one epoch; anything else is unclear. Each utterance's fall is measured from the epoch that "
     "is best for the other utterances, so that picking a maximum does not count as a fall. Square brackets hold 95 % "
     "intervals over utterances, for these trained networks."
@@ -32,9 +32,9 @@ def fall_verdicts(falls: pd.DataFrame) -> dict[str, str]:
     """`FELL`, `HELD` or `UNCLEAR` for every arm, by `RULE`; falls: frame of `comparison.pesq_falls`."""
     verdicts = {}
     for arm, runs in falls.groupby("arm", sort=False):
-        if (runs["low"] > EQUIVALENCE_MARGIN).all():
+        if (runs["low"] > MARGIN_PESQ).all():
             verdicts[arm] = FELL
-        elif (runs["high"] < EQUIVALENCE_MARGIN).all() and (runs["final_epoch"] > 1).all():
+        elif (runs["high"] < MARGIN_PESQ).all() and (runs["final_epoch"] > 1).all():
             verdicts[arm] = HELD
         else:
             verdicts[arm] = UNCLEAR
@@ -51,7 +51,7 @@ def falls_in_words(falls: pd.DataFrame, by_arm: pd.DataFrame) -> list[str]:
     sentences = []
     for verdict, opening in (
         (FELL, f"PESQ on the validation utterances fell from its highest epoch to the last {span} in"),
-        (HELD, f"PESQ did not fall by {EQUIVALENCE_MARGIN} or more {span} in"),
+        (HELD, f"PESQ did not fall by {MARGIN_PESQ} or more {span} in"),
         (UNCLEAR, f"Whether PESQ fell {span} is not clear in"),
     ):
         arms = [arm for arm, given in verdicts.items() if given == verdict]
@@ -173,8 +173,8 @@ def _relation(row: tuple) -> str:
         return "cannot be compared with that of"
     if np.isnan(row.low):
         return "has too few utterances for an interval against that of"
-    if max(map(abs, ends)) < EQUIVALENCE_MARGIN:
-        return f"is within {EQUIVALENCE_MARGIN} of that of"
+    if max(map(abs, ends)) < MARGIN_PESQ:
+        return f"is within {MARGIN_PESQ} of that of"
     if row.low <= 0 <= row.high:
         return "is not clearly apart from that of"
     disagreement = "" if row.smallest * row.largest > 0 else ", though the seeds disagree in sign,"

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from cmgan.study.arm_styles import NOISY_COLOUR, WHITE_EDGE, arm_label, arm_rows, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
+from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.run_results import NOISY
 
 METRIC_LABELS = {
@@ -19,8 +20,6 @@ METRIC_LABELS = {
     "covl": "COVL",
     "gain": "gain of the estimate",
 }
-# A difference in PESQ smaller than this does not matter, by a decision made before the data.
-EQUIVALENCE_MARGIN = 0.1
 
 
 def final_metrics(frame: pd.DataFrame) -> Figure:
@@ -59,7 +58,7 @@ def differences(frame: pd.DataFrame) -> Figure:
     for axis, (metric, label) in zip(axes.flat, METRIC_LABELS.items(), strict=True):
         rows = frame[frame["metric"] == metric].set_index("arm")
         if metric == "pesq":
-            axis.axvspan(-EQUIVALENCE_MARGIN, EQUIVALENCE_MARGIN, color="0.9", zorder=0, linewidth=0)
+            axis.axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
         axis.axvline(0, color="0.3", linewidth=0.8)
         arm_rows(axis, arms)
         for position, arm in enumerate(arms):
@@ -71,7 +70,7 @@ def differences(frame: pd.DataFrame) -> Figure:
     figure.supxlabel(
         f"difference from {arm_label(frame['baseline'].iloc[0])}: mean and 95 % interval over "
         f"{frame['utterances'].max()} utterances\n"
-        f"ticks: lowest and highest of {frame['seeds'].max()} seeds; grey: PESQ within ±{EQUIVALENCE_MARGIN}",
+        f"ticks: lowest and highest of {frame['seeds'].max()} seeds; grey: PESQ within ±{MARGIN_PESQ}",
         fontsize=8,
     )
     return figure

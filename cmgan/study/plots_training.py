@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from cmgan.study.arm_styles import WHITE_EDGE, arm_label, arm_rows, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
+from cmgan.study.margins import HEALTHY_BAND
 
 # More arms than this in one panel cannot be told apart.
 OVERLAID_ARMS = 6
@@ -23,8 +24,6 @@ PANELS = {
     "loss_time_published": "time loss, published target",
     "loss_time_normalised": "time loss, normalised target",
 }
-# The debugging effort's range of a healthy discriminator loss.
-CLAIMED_HEALTHY = (0.05, 0.25)
 
 
 def validation_pesq(frame: pd.DataFrame) -> Figure:
@@ -85,10 +84,10 @@ def discriminator_losses(frame: pd.DataFrame) -> Figure:
     Columns: those of `comparison.distribution` and share, low, high of `comparison.skip_rates`.
     """
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH * 0.75, 0.8 + 0.32 * len(frame)))
-    axis.axvspan(*CLAIMED_HEALTHY, color="0.9", zorder=0, linewidth=0)
+    axis.axvspan(*HEALTHY_BAND, color="0.9", zorder=0, linewidth=0)
     _distribution_rows(axis, frame)
     _plain_log_scale(axis)
-    low, high = CLAIMED_HEALTHY
+    low, high = HEALTHY_BAND
     axis.set_xlabel(
         f"discriminator loss of the steps not skipped (grey: {low} to {high}, said to be healthy)"
     )

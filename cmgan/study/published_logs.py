@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binom
 
+from cmgan.study.margins import HEALTHY_BAND
 from cmgan.study.silence import CLAIMED_SKIP_SHARE
 from cmgan.study.statistics import proportion_interval
 
@@ -14,7 +15,6 @@ RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl
 ALL_RUNS = "all runs"
 NEARLY_ZERO = 0.001  # below this the debugging effort took a logged loss for a skipped step
 NEVER_SKIPS = "batch-mean fix"  # in a code_version: every batch gets a label, whatever failed
-HEALTHY_BAND = (0.05, 0.25)  # where, it says, a discriminator loss has to be
 QUANTILES = {"minimum": 0.0, "quartile_1": 0.25, "median": 0.5, "quartile_3": 0.75, "maximum": 1.0}
 
 # Where a run of the logs ended, as (run, beginning of code_version) in the table of results.

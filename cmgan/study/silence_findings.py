@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.silence import CLAIMED_SKIP_SHARE
 
 PUBLISHED_CROP_SECONDS = 2.0
 PUBLISHED_BATCH = 4
 LITTLE_SPEECH_MS = 200
-MARGIN_PESQ = 0.1  # a difference that would matter, fixed before the data
 
 
 def crops_in_words(shares: pd.DataFrame) -> str:
