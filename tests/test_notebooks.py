@@ -45,6 +45,7 @@ def test_the_defaults_are_those_of_the_laptop_profile():
         "02_silence_analysis": profile.silence_parameters(),
         "03_training": profile.training_parameters("published", 0),
         "04_evaluation": profile.evaluation_parameters("published", 0),
+        "05_published_logs": profile.logs_parameters(),
     }
     for name, parameters in expected.items():
         namespace: dict = {}

@@ -72,15 +72,19 @@ def inflation_in_words(inflation: pd.DataFrame, seed: int = 0) -> str:
         f"{_signed(means.loc[metric, 'high'])})"
         for metric in RATINGS
     ]
-    certain = [LABELS[metric] for metric in RATINGS if means.loc[metric, "low"] > MARGIN_RATING]
-    verdict = (
-        f"certainly more than {MARGIN_RATING:g} for {', '.join(certain)}"
-        if certain
-        else (f"for none of them certainly more than {MARGIN_RATING:g}")
+    above, below = (
+        [LABELS[metric] for metric in RATINGS if reached(means.loc[metric])]
+        for reached in (lambda row: row["low"] > MARGIN_RATING, lambda row: row["high"] < MARGIN_RATING)
     )
+    verdicts = [
+        f"certainly {relation} than {MARGIN_RATING:g} for {', '.join(names)}"
+        for relation, names in (("more", above), ("less", below))
+        if names
+    ]
+    verdict = " and ".join(verdicts) or f"neither certainly more nor less than {MARGIN_RATING:g}"
     ratings = inflation[inflation["metric"].isin(RATINGS)]
     return (
-        f"On {means['utterances'].min()} unprocessed noisy files the public evaluation's scale moves "
+        f"On {means['utterances'].min()} files the public evaluation's scale moves "
         f"{', '.join(parts)}, mean and 95 % interval: {verdict}. The largest single change is "
         f"{_signed(ratings['inflation'].max())}; WSS itself falls from {_mean(inflation, 'int16_scale'):.1f} to "
         f"{_mean(inflation, 'float_scale'):.1f}."

@@ -85,6 +85,21 @@ WORDS: dict[str, FigureWords] = {
         "Crops at the left have little speech: crosses at the foot have no score, dots may rate the background.",
         "Scatter plot of the PESQ of noisy crops against active speech in milliseconds, failures at the foot.",
     ),
+    "label_scatter": FigureWords(
+        "Labels by policy, from the same scores",
+        "A label that follows a sample's own PESQ lies on the diagonal. Horizontal rows of squares are batches whose "
+        "samples all got one label; triangles and crosses are samples whose PESQ failed, set at the score that was "
+        "hidden from the policy. Which policy keeps the order of the samples, and which loses whole batches?",
+        "Scatter plots of label against the sample's own PESQ, a column for each label policy and a row for each "
+        "batch size, with the rank correlation in each panel.",
+    ),
+    "validation_noise": FigureWords(
+        "What random crops hide in validation",
+        "Epochs that differ in nothing but their crops differ by more than the line in 5 % of the cases. Where the "
+        "line is below the dashed one, random crops cannot hide a collapse of the claimed size.",
+        "Line chart, both axes logarithmic: the drop of mean PESQ that stands out against the number of utterances "
+        "in an epoch, with its interval, the claimed collapse and a drop that matters.",
+    ),
     "losses_by_run": FigureWords(
         "Discriminator losses in published logs",
         "A skipped step logs exactly 0 and would be a cross at the left edge. Runs are ordered by the PESQ they "
@@ -96,5 +111,18 @@ WORDS: dict[str, FigureWords] = {
         "Published results by version of the code",
         "Runs are ordered by PESQ; markers show which version of the code they were trained with.",
         "Dot plot of published PESQ, one row a run, a marker for each version of the code.",
+    ),
+    "rank_skip": FigureWords(
+        "What a skipping process does to the gradients of two",
+        "Every gradient reduction of a process, in its order, by the step it was in. Dots were averaged with the "
+        "other process's gradients of the same step, crosses with those of another step. A curve that ends early is "
+        "a process that waited in vain.",
+        "Step against number of the gradient reduction for both processes, a panel for each scenario.",
+    ),
+    "composite_inflation": FigureWords(
+        "Ratings of the public evaluation against the original scale",
+        "Every file is rated twice, with the slope measure at the scale it was written for and at the scale of the "
+        "public evaluation script. Dots above zero are files that the public evaluation rates too well.",
+        "Differences of CSIG, CBAK and COVL between the two scales, a dot a file, with means and a line at 0.1.",
     ),
 }

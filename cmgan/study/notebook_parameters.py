@@ -18,7 +18,10 @@ class DataParameters:
 
 @dataclass(frozen=True)
 class SilenceParameters:
-    """02_silence_analysis: crop_seconds and doses_ms are lists of lengths, crops is the number for each."""
+    """02_silence_analysis: crop_seconds and doses_ms are lists of lengths, crops is the number for each.
+
+    validated_utterances: as many as training validates on, 0 for the whole split.
+    """
 
     run: str
     seed: int
@@ -26,6 +29,7 @@ class SilenceParameters:
     batch_sizes: list
     crops: int
     doses_ms: list
+    validated_utterances: int
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,15 @@ class EvaluationParameters:
 
 @dataclass(frozen=True)
 class LogsParameters:
-    """05_published_logs: an empty path means the table that comes with the package."""
+    """05_published_logs: an empty path means the table that comes with the package.
+
+    rated_utterances: noisy test files rated at both scales, 0 for all.
+    """
 
     run: str
     training_logs: str
     results: str
+    rated_utterances: int
 
 
 @dataclass(frozen=True)

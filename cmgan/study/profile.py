@@ -31,6 +31,7 @@ class Profile:
     survey_batch_sizes: list
     survey_crops: int
     survey_doses_ms: list
+    rated_utterances: int
     arms: list
     seeds: list
     channels: int
@@ -88,6 +89,7 @@ class Profile:
             "batch_sizes": self.survey_batch_sizes,
             "crops": self.survey_crops,
             "doses_ms": self.survey_doses_ms,
+            "validated_utterances": self.validated_utterances,
         }
 
     def training_parameters(self, arm: str, seed: int) -> dict:
@@ -104,6 +106,10 @@ class Profile:
             "threads": self.threads,
             "audio_files": self.audio_files,
         }
+
+    def logs_parameters(self) -> dict:
+        """Parameters of 05_published_logs."""
+        return _pick(self, ("run", "rated_utterances"))
 
     def report_parameters(self) -> dict:
         """Parameters of 06_comparison_report."""

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import typer
 
-from cmgan.study import plots_corpus, plots_logs, plots_silence, report_figures
+from cmgan.study import plots_corpus, plots_experiments, plots_logs, plots_silence, report_figures
 from cmgan.study.figure_files import PlotFunction, draw
 
 PLOTS: dict[str, PlotFunction] = {
@@ -18,8 +18,12 @@ PLOTS: dict[str, PlotFunction] = {
     "failure_by_batch": plots_silence.failure_by_batch,
     "failure_by_dose": plots_silence.failure_by_dose,
     "score_by_activity": plots_silence.score_by_activity,
+    "label_scatter": plots_experiments.label_scatter,
+    "validation_noise": plots_experiments.visible_drop,
     "losses_by_run": plots_logs.losses_by_run,
     "results_by_version": plots_logs.results_by_version,
+    "rank_skip": plots_experiments.rank_reductions,
+    "composite_inflation": plots_experiments.composite_inflation,
     "corpus": plots_corpus.corpus_overview,
     "example": plots_corpus.pair_of_spectrograms,
 }
