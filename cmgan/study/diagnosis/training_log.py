@@ -44,7 +44,10 @@ class TrainingLog:
 
 
 def make_log(
-    name: str, steps: pd.DataFrame, epochs: pd.DataFrame, utterances: pd.DataFrame | None = None
+    name: str,
+    steps: pd.DataFrame | None = None,
+    epochs: pd.DataFrame | None = None,
+    utterances: pd.DataFrame | None = None,
 ) -> TrainingLog:
     """A log from frames with some of the columns; others are filled with NaN, unknown ones dropped.
 
@@ -58,8 +61,9 @@ def make_log(
     by_epoch = steps.groupby("epoch")[["loss", "disc_loss"]].mean()
     from_steps = by_epoch.rename(columns={"loss": "train_loss"}).reset_index()
     epochs = epochs.set_index("epoch").combine_first(from_steps.set_index("epoch")).reset_index()
-    utterances = _with_columns(pd.DataFrame() if utterances is None else utterances, FALL_COLUMNS)
-    return TrainingLog(name, steps, epochs.reindex(columns=EPOCH_COLUMNS), utterances)
+    return TrainingLog(
+        name, steps, epochs.reindex(columns=EPOCH_COLUMNS), _with_columns(utterances, FALL_COLUMNS)
+    )
 
 
 def merge_logs(name: str, logs: list[TrainingLog]) -> TrainingLog:
@@ -77,8 +81,8 @@ def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    frame = frame.reindex(columns=columns)
+def _with_columns(frame: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:
+    frame = (pd.DataFrame() if frame is None else frame).reindex(columns=columns)
     texts = {"id"}
     numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in columns if name not in texts}
     return frame.assign(**numbers).replace([np.inf, -np.inf], np.nan)

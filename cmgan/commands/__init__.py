@@ -1,0 +1,1 @@
+"""The commands of `cmgan`, one a module."""

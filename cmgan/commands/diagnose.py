@@ -1,0 +1,74 @@
+"""`cmgan diagnose`: what a training log of one's own shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
+
+EPILOG = epilog(
+    "cmgan diagnose train.log",
+    "cmgan diagnose training_step_log.csv training_epoch_log.csv --model-code src/train.py",
+    "cmgan diagnose results/laptop/training --json",
+    "cmgan diagnose train.log --loss-weights 0.3,0.7,1,0.01",
+    incomplete="a likely cause was found, or a fall of PESQ that nothing explains",
+)
+
+
+def diagnose(
+    logs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="LOG",
+            help="Text log of the public code, CSV of steps or epochs, this study's training/ARM-SEED or a folder of "
+            "them, TensorBoard events. Files given together are one run; every folder is a run of its own.",
+        ),
+    ] = None,
+    model_code: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Python file of the training code, to be searched too; it is read, never executed."
+        ),
+    ] = None,
+    loss_weights: Annotated[
+        str, typer.Option(help="Weights of the RI, magnitude, time and metric loss that the run had.")
+    ] = "0.1,0.9,0.2,0.05",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say what a training log shows: skipped steps, the floor of the time loss, PESQ's fall, repeated orders.
+
+    Likely causes come first, each with its evidence, what to change and the claim of this study that it rests on.
+    """
+    from cmgan.study.diagnosis import causes
+    from cmgan.study.diagnosis.model_code import code_findings
+    from cmgan.study.diagnosis.reading import read_runs
+    from cmgan.study.diagnosis.training_log import make_log
+    from cmgan.study.diagnosis.words import in_words
+
+    if not logs and not model_code:
+        stop("nothing to diagnose: give a training log, or code with --model-code", Outcome.USAGE)
+    weights = _weights(loss_weights)
+    with input_errors():
+        code = [finding for path in model_code or [] for finding in code_findings(path)]
+        runs = read_runs(logs) if logs else [make_log("code alone")]
+    diagnoses = [causes.diagnose(run, weights, code) for run in runs]
+    if as_json:
+        print_json([diagnosis.as_dictionary() for diagnosis in diagnoses])
+    else:
+        for diagnosis in diagnoses:
+            typer.echo(in_words(diagnosis))
+    if not all(diagnosis.nothing_found for diagnosis in diagnoses):
+        raise typer.Exit(Outcome.INCOMPLETE)
+
+
+def _weights(text: str):
+    from cmgan.recipe import LossWeights
+
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or min(numbers) < 0:
+        stop(f"--loss-weights is {text!r}: use four numbers like 0.1,0.9,0.2,0.05", Outcome.USAGE)
+    return LossWeights(*numbers)

@@ -1,0 +1,76 @@
+"""`cmgan train`: one arm with one seed, without notebooks."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
+
+EPILOG = epilog(
+    "python -m data_prep --corpus folder --path recordings/ --output data",
+    "cmgan train data/manifest.csv my_run",
+    "cmgan train data/manifest.csv my_run --arm published --channels 16 --blocks 1 --epochs 20 --seed 1",
+    "cmgan diagnose my_run",
+)
+
+
+def train(
+    manifest: Annotated[
+        Path, typer.Argument(help="manifest.csv written by python -m data_prep or 01_data_preparation.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder for logs and weights; an interrupted run goes on.")],
+    arm: Annotated[
+        str, typer.Option(help="Name of the recipe; an unknown one lists them all.")
+    ] = "recommended",
+    seed: Annotated[int, typer.Option(help="Seed of weights, order, crops and dropout.")] = 0,
+    channels: Annotated[int, typer.Option(help="Width of the generator.")] = 64,
+    blocks: Annotated[int, typer.Option(help="Two-stage conformer blocks.")] = 4,
+    epochs: Annotated[int, typer.Option(help="Passes over the training utterances.")] = 120,
+    batch_size: Annotated[int, typer.Option(help="Crops a step.")] = 4,
+    crop_seconds: Annotated[float, typer.Option(help="Length of a crop in seconds.")] = 2.0,
+    pesq_workers: Annotated[
+        int, typer.Option(help="Processes that score PESQ during the backward pass.")
+    ] = 2,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the last epoch as JSON; progress to stderr.")
+    ] = False,
+) -> None:
+    """Train one arm on the utterances of a manifest: logs, config.json, generator.pt and generator_best.pt."""
+    from cmgan.recipe import Budget
+    from cmgan.study.arms import arm as recipe_of
+    from cmgan.training import TrainingRun
+    from cmgan.training import train as train_run
+
+    try:
+        recipe = recipe_of(arm)
+        budget = Budget(
+            channels=channels,
+            blocks=blocks,
+            epochs=epochs,
+            batch_size=batch_size,
+            crop_seconds=crop_seconds,
+            pesq_workers=pesq_workers,
+        )
+    except ValueError as error:
+        stop(str(error), Outcome.USAGE)
+    run = TrainingRun(manifest, output, recipe, budget, seed, f"{arm}-{seed}")
+    with input_errors():
+        folder = train_run(run, partial(typer.echo, err=as_json))
+    if as_json:
+        print_json(_as_dictionary(folder))
+    else:
+        typer.echo(f"Trained: {folder / 'generator.pt'}")
+
+
+def _as_dictionary(folder: Path) -> dict:
+    import pandas as pd
+
+    epochs = pd.read_csv(folder / "epochs.csv")
+    return {
+        "generator": folder / "generator.pt",
+        "generator_best": folder / "generator_best.pt",
+        "best_pesq": float(epochs["pesq"].max()),
+        "last_epoch": epochs.iloc[-1].to_dict(),
+    }
