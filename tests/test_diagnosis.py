@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from cmgan.recipe import LossWeights
+from cmgan.study import plots_diagnosis
+from cmgan.study.diagnosis import tables
 from cmgan.study.diagnosis.causes import diagnose
 from cmgan.study.diagnosis.falls import find_fall
 from cmgan.study.diagnosis.finding import Finding, Weight
@@ -14,6 +16,7 @@ from cmgan.study.diagnosis.target import floor_levels, target_sign
 from cmgan.study.diagnosis.text_log import read_text
 from cmgan.study.diagnosis.training_log import make_log
 from cmgan.study.diagnosis.words import headline, in_words
+from cmgan.study.figure_files import draw, redraw
 from cmgan.study.published_logs import read_training_logs
 
 WEIGHTS_OF_REPRODUCER_B = LossWeights(0.3, 0.7, 1.0, 0.01)
@@ -222,3 +225,18 @@ def test_a_diagnosis_as_dictionary_has_no_nan(rng):
     numbers = [value for finding in plain["findings"] for value in finding["numbers"].values()]
     assert all(value is None or value == value for value in numbers)
     assert plain["nothing_found"]
+
+
+def test_the_tables_of_the_notebook_have_a_row_per_run_and_their_figure_is_drawn_from_its_csv(rng, tmp_path):
+    logs = [
+        trained_on(1.0, rng),
+        read_text(["Epoch 2, train_loss: 0.12, test_loss: 0.11, pesq: 2.6"], "short"),
+    ]
+    answers = tables.answers([diagnose(log) for log in logs])
+    assert answers["steps"].tolist()[0] == 200
+    assert answers["run"].tolist() == ["run", "short"]
+    frame = tables.courses(logs)
+    assert set(frame["quantity"]) == {"pesq", "train_loss", "disc_loss", "validation_loss"}
+    figure = draw(plots_diagnosis.courses, frame, tmp_path, "courses")
+    assert [axis.get_title() for axis in figure.axes] == list(plots_diagnosis.TITLES.values())
+    assert redraw(tmp_path, {"courses": plots_diagnosis.courses}) == ["courses"]

@@ -18,6 +18,7 @@ KINDS = {
     "04_evaluation": notebook_parameters.EvaluationParameters,
     "05_published_logs": notebook_parameters.LogsParameters,
     "06_comparison_report": notebook_parameters.ReportParameters,
+    "07_diagnose": notebook_parameters.DiagnosisParameters,
 }
 
 

@@ -84,6 +84,19 @@ class LogsParameters:
 
 
 @dataclass(frozen=True)
+class DiagnosisParameters:
+    """07_diagnose: logs and model_code are lists of paths; without logs, those of the run's own trainings.
+
+    loss_weights: those of the RI, magnitude, time and metric loss that the runs had.
+    """
+
+    run: str
+    logs: list
+    model_code: list
+    loss_weights: list
+
+
+@dataclass(frozen=True)
 class ReportParameters:
     """06_comparison_report."""
 

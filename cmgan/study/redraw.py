@@ -9,7 +9,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import typer
 
-from cmgan.study import plots_corpus, plots_experiments, plots_logs, plots_silence, report_figures
+from cmgan.study import (
+    plots_corpus,
+    plots_diagnosis,
+    plots_experiments,
+    plots_logs,
+    plots_silence,
+    report_figures,
+)
 from cmgan.study.figure_files import PlotFunction, draw
 
 PLOTS: dict[str, PlotFunction] = {
@@ -24,10 +31,11 @@ PLOTS: dict[str, PlotFunction] = {
     "results_by_version": plots_logs.results_by_version,
     "rank_skip": plots_experiments.rank_reductions,
     "composite_inflation": plots_experiments.composite_inflation,
+    "courses": plots_diagnosis.courses,
     "corpus": plots_corpus.corpus_overview,
     "example": plots_corpus.pair_of_spectrograms,
 }
-STEPS = ("report", "silence", "evidence", "data")
+STEPS = ("report", "silence", "evidence", "diagnosis", "data")
 
 
 def redraw_run(run_root: Path, steps: tuple[str, ...] = STEPS) -> list[Path]:

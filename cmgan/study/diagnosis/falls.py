@@ -7,12 +7,11 @@ import pandas as pd
 
 from cmgan.study.diagnosis.finding import Finding, Weight
 from cmgan.study.diagnosis.training_log import TrainingLog
+from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.training_tables import pesq_falls
 
 SUBJECT = "PESQ"
 OVERFITTING = "overfitting"
-# A fall in PESQ that would matter, the study's margin.
-MARGIN = 0.1
 # A fall has to be as many times the scatter between neighbouring epochs, where there are enough epochs to see one.
 SCATTERS, EPOCHS_FOR_SCATTER = 3.0, 6
 # A validation loss that rose by this share of its minimum is called risen.
@@ -39,7 +38,7 @@ class Fall:
 def find_fall(log: TrainingLog) -> Fall | None:
     """How PESQ went, None when the log has fewer than two epochs with a score.
 
-    Certain is a fall whose interval lies above `MARGIN`; with means alone one above it and above three times the
+    Certain is a fall whose interval lies above `MARGIN_PESQ`; with means alone one above it and above three times the
     scatter between neighbouring epochs (from six epochs on), which random validation crops make large.
     """
     scored = log.epochs.dropna(subset="pesq")
@@ -47,11 +46,11 @@ def find_fall(log: TrainingLog) -> Fall | None:
         return None
     peak, last = scored.loc[scored["pesq"].idxmax()], scored.iloc[-1]
     fall, low, high = float(peak["pesq"] - last["pesq"]), np.nan, np.nan
-    certain = fall > max(MARGIN, SCATTERS * _scatter(scored["pesq"]))
+    certain = fall > max(MARGIN_PESQ, SCATTERS * _scatter(scored["pesq"]))
     if not log.utterances.empty:
         row = pesq_falls(log.utterances.assign(arm=log.name, seed=0)).iloc[0]
         fall, low, high = float(row["fall"]), float(row["low"]), float(row["high"])
-        certain = low > MARGIN
+        certain = low > MARGIN_PESQ
     return Fall(
         int(peak["epoch"]),
         float(peak["pesq"]),

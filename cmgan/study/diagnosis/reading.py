@@ -7,6 +7,7 @@ from cmgan.study.diagnosis.event_log import EVENT_FILES, read_events
 from cmgan.study.diagnosis.table_log import OWN_FILES, read_table
 from cmgan.study.diagnosis.text_log import read_text
 from cmgan.study.diagnosis.training_log import TrainingLog, merge_logs
+from cmgan.study.paths import repository_root, run_folder
 
 UNFINISHED = "unfinished"
 
@@ -31,6 +32,16 @@ def read_runs(paths: Sequence[Path]) -> list[TrainingLog]:
             )
         runs += found
     return runs
+
+
+def logs_to_read(run: str, logs: Sequence[str]) -> list[Path]:
+    """Paths as a notebook's parameters give them: from the working folder, or else from the checkout's.
+
+    Without any, the folder of the trainings of results/RUN.
+    """
+    if not logs:
+        return [run_folder(run) / "training"]
+    return [path if (path := Path(log)).exists() else repository_root() / log for log in logs]
 
 
 def _runs_below(folder: Path) -> list[TrainingLog]:
