@@ -39,6 +39,13 @@ def test_process_that_died_has_not_finished_though_it_made_its_steps():
     assert rank_table({"one_rank_skips": [died, ended]})["finished"].tolist() == [False, True]
 
 
+def test_words_say_when_nothing_went_wrong(outcome):
+    text = ranks_in_words(outcome.loc[["every_rank_steps"]].reset_index())
+    assert "Every process steps: 2 of 2.**" in text
+    assert "stopped" not in text
+    assert "equal at the end of every scenario" in text
+
+
 def test_errors_hold_no_paths_or_ports(outcome):
     assert not outcome["detail"].str.contains(r"/|\]:\d").any()
     raised = (
@@ -63,6 +70,7 @@ def test_reductions_of_other_steps_are_counted():
     assert table["finished"].tolist() == [True, False]
     assert not table["parameters_equal"].any()
     text = ranks_in_words(table)
-    assert "1 of 2 processes make all 4 steps (“timed out”)" in text
-    assert "1 of 3 gradient reductions" in text
+    assert "One skips its step: 1 of 2." in text
+    assert "process 1 stopped (“timed out”), 1 of 3 gradient reductions" in text
+    assert "differ at the end where one skips its step" in text
     assert reduction_table({"one_rank_skips": [lagging, waiting]})["other_step"].tolist() == [1, 2, 1]

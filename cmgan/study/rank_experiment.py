@@ -117,23 +117,27 @@ def reduction_table(records: Records) -> pd.DataFrame:
 
 
 def ranks_in_words(outcome: pd.DataFrame) -> str:
-    """What each scenario led to; frame of `rank_table` (Markdown)."""
-    sentences = []
-    for scenario, rows in outcome.groupby("scenario", sort=False):
-        finished = int(rows["finished"].sum())
-        parameters = "equal" if rows["parameters_equal"].all() else "different"
-        errors = [text for text in rows["detail"].fillna("") if text]
-        told = f" ({_quoted(errors)})" if errors else ""
-        sentences.append(
-            f"**{SCENARIO_TITLES.get(scenario, scenario)}**: {finished} of {len(rows)} processes make all {STEPS} "
-            f"steps{told}; {rows['mispaired'].sum():.0f} of {rows['reductions'].sum():.0f} gradient reductions were "
-            f"averaged with another step's; at the end the parameters of the two are {parameters}."
-        )
-    return " ".join(sentences)
+    """Which processes got through each scenario, and what stopped the others; frame of `rank_table` (Markdown)."""
+    groups = {SCENARIO_TITLES.get(name, name): rows for name, rows in outcome.groupby("scenario", sort=False)}
+    finished = [f"{name}: {rows['finished'].sum()} of {len(rows)}" for name, rows in groups.items()]
+    told = [f"{name}: {', '.join(_trouble(rows))}." for name, rows in groups.items() if _trouble(rows)]
+    differing = [name for name, rows in groups.items() if not rows["parameters_equal"].all()]
+    parameters = (
+        f"The parameters of the two differ at the end where {', '.join(differing).lower()}."
+        if differing
+        else "The parameters of the two are equal at the end of every scenario: weights alone would not show it."
+    )
+    return " ".join([f"**Processes that make all {STEPS} steps. {'; '.join(finished)}.**", *told, parameters])
 
 
-def _quoted(errors: list[str]) -> str:
-    return "; ".join(f"“{text}”" for text in dict.fromkeys(errors))
+def _trouble(rows: pd.DataFrame) -> list[str]:
+    """What went wrong in one scenario, in parts of a sentence."""
+    stopped = rows[rows["detail"].fillna("") != ""]
+    parts = [f"process {row.rank} stopped (“{row.detail}”)" for row in stopped.itertuples()]
+    if rows["mispaired"].any():
+        share = f"{rows['mispaired'].sum()} of {rows['reductions'].sum()}"
+        parts.append(f"{share} gradient reductions were averages with another step's gradients")
+    return parts
 
 
 def _answer(scenario: Scenario, rank: int, folder: Path, limit_s: float, sending: Connection) -> None:
