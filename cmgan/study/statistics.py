@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 RESAMPLES = 9999
+RESAMPLES_BEYOND = 25  # at least this many have to lie beyond each bound to place it
 ROUNDING = (
     1e-12  # values closer than this count as equal: the acceleration of BCa would divide rounding errors
 )
@@ -67,7 +68,7 @@ def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: flo
         (present,),
         np.mean,
         confidence_level=level,
-        n_resamples=RESAMPLES,
+        n_resamples=max(RESAMPLES, round(2 * RESAMPLES_BEYOND / (1 - level))),
         batch=1000,
         method="BCa",
         rng=np.random.default_rng(seed),
@@ -107,6 +108,27 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - reach, mean + reach, len(present), dropped)
 
 
+def cautious_interval(values: ArrayLike, seed: int | np.random.Generator, level: float) -> Interval:
+    """Mean of the values (n,) that are there, with the wider of the BCa and the Student t bounds on either side.
+
+    For levels near 1, where a bootstrap of few values reaches no further than the values do.
+    """
+    bootstrapped, normal = mean_interval(values, seed, level), seed_interval(values, level)
+    return replace(
+        bootstrapped, low=min(bootstrapped.low, normal.low), high=max(bootstrapped.high, normal.high)
+    )
+
+
+def paired_table(frame: pd.DataFrame, first: str, second: str, column: str) -> pd.DataFrame:
+    """Difference first − second of `column` for every utterance (rows) and seed that both arms have (columns).
+
+    frame: one row per arm, seed and utterance with columns arm, seed, id and `column`; NaN where a value is
+    missing. Raises ValueError for an arm without rows or a row that occurs twice.
+    """
+    tables = [_by_utterance_and_seed(frame, arm, column) for arm in (first, second)]
+    return (tables[0] - tables[1])[tables[0].columns.intersection(tables[1].columns)]
+
+
 def hierarchical_difference(
     frame: pd.DataFrame,
     first: str,
@@ -121,16 +143,14 @@ def hierarchical_difference(
     both arms have and the utterances with a value for every one of them, so that all means are of the same
     utterances. Raises ValueError for an arm without rows or a row that occurs twice.
     """
-    tables = [_by_utterance_and_seed(frame, arm, column) for arm in (first, second)]
-    differences = tables[0] - tables[1]
-    seeds = tables[0].columns.intersection(tables[1].columns)
-    complete = differences[seeds].dropna()
+    differences = paired_table(frame, first, second, column)
+    complete = differences.dropna()
     dropped = len(differences) - len(complete)
     means = complete.mean(axis=0)
     return HierarchicalDifference(
         replace(mean_interval(complete.mean(axis=1), seed, level), dropped=dropped),
         replace(seed_interval(means, level), dropped=dropped),
-        tuple(int(value) for value in seeds),
+        tuple(int(value) for value in differences.columns),
         tuple(float(value) for value in means),
     )
 

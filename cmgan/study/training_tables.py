@@ -58,9 +58,7 @@ def falls_by_arm(validation: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """
     rows = []
     for arm, runs in validation.groupby("arm", sort=False):
-        table = pd.DataFrame(
-            {number: _cross_fitted_falls(run) for number, run in runs.groupby("seed")}
-        ).dropna()
+        table = fall_by_utterance(runs).dropna()
         over_utterances = mean_interval(table.mean(axis=1), seed)
         over_seeds = seed_interval(table.mean(axis=0))
         rows.append(
@@ -78,6 +76,11 @@ def falls_by_arm(validation: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def fall_by_utterance(runs: pd.DataFrame) -> pd.DataFrame:
+    """Cross-fitted fall (see `pesq_falls`) of one arm, an utterance a row and a seed a column."""
+    return pd.DataFrame({number: _cross_fitted_falls(run) for number, run in runs.groupby("seed")})
 
 
 def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:
