@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cmgan.study.claim_results import judge_run
 from cmgan.study.comparison import compare
 from cmgan.study.figure_words import WORDS
 from cmgan.study.redraw import PLOTS, redraw_run
@@ -42,8 +43,9 @@ def run(tmp_path_factory):
     (root / "notebooks" / "05_published_logs.ipynb").write_text("{}")
     results = load_run(root)
     compared = compare(results)
-    draw_figures(figure_frames(results, compared), root / "report" / "figures")
-    write_report(results, compared, ROOT)
+    judged = judge_run(results)
+    draw_figures(figure_frames(results, compared, judged), root / "report" / "figures")
+    write_report(results, compared, judged, ROOT)
     return root
 
 
@@ -107,14 +109,15 @@ def test_tables_are_written_as_numbers_and_as_latex(run):
 def test_names_from_outside_are_escaped(run):
     results = load_run(run)
     steps = results.steps.assign(failure_reasons="<script>alert(1)</script>:1")
-    page = write_report(results, compare(results.__class__(**vars(results) | {"steps": steps})), ROOT)
+    changed = results.__class__(**vars(results) | {"steps": steps})
+    page = write_report(results, compare(changed), judge_run(changed), ROOT)
     assert "<script>" not in page.read_text()
 
 
 def test_a_report_without_its_figures_is_refused_and_leaves_no_page(tmp_path):
     results = load_run(simulate_run(tmp_path / "run", ("published",), (0,), 2, 2, 2))
     with pytest.raises(FileNotFoundError, match="draw the figures first"):
-        write_report(results, compare(results), ROOT)
+        write_report(results, compare(results), judge_run(results), ROOT)
     assert not (tmp_path / "run" / "report" / "index.html").exists()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cmgan.study.early_stopping import replay
 from cmgan.study.run_results import NOISY, RunResults
 from cmgan.study.statistics import hierarchical_difference, mean_interval, seed_interval
 from cmgan.study.training_tables import (
@@ -33,6 +34,7 @@ class Comparison:
     since_peak: pd.DataFrame
     skip_rates: pd.DataFrame
     failures_by_reason: pd.DataFrame
+    early_stopping: pd.DataFrame
     identical_arms: list[tuple[str, ...]]
 
 
@@ -49,6 +51,7 @@ def compare(results: RunResults) -> Comparison:
         since_peak=since_peak(results.epochs),
         skip_rates=skip_rates(results.steps),
         failures_by_reason=failures_by_reason(results.steps),
+        early_stopping=replay(results.epochs),
         identical_arms=identical_arms(results.epochs),
     )
 

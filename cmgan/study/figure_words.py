@@ -13,6 +13,14 @@ class FigureWords:
 
 
 WORDS: dict[str, FigureWords] = {
+    "claims_forest": FigureWords(
+        "Every effect on PESQ that a claim predicts",
+        "A claim's rows should lie right of the grey band, in which differences do not matter. Thick bars are 95 % "
+        "intervals over utterances, thin ones the wider intervals that decide, ticks the lowest and highest seed. "
+        "Full dots: supported; crosses: refuted; open diamonds: inconclusive. Grey text decides nothing. What was "
+        "not run is not drawn.",
+        "Forest plot of differences of PESQ, one row a prediction, with two intervals each and a band at ±0.1.",
+    ),
     "mechanism": FigureWords(
         "The enhanced speech and the losses that training minimises",
         "Compare the rows. Above is what the enhanced speech is like on the validation utterances: PESQ, its "

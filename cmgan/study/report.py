@@ -12,6 +12,15 @@ from markupsafe import Markup, escape
 
 from cmgan.study import findings
 from cmgan.study.arms import describe
+from cmgan.study.claim_page import (
+    ClaimsPage,
+    TitledList,
+    advice_lists,
+    claims_page,
+    drawn_figures,
+    unknown_list,
+)
+from cmgan.study.claim_results import JudgedRun, claims_frame
 from cmgan.study.comparison import Comparison
 from cmgan.study.figure_words import WORDS, FigureWords
 from cmgan.study.paths import repository_root
@@ -20,6 +29,7 @@ from cmgan.study.report_figures import figure_frames
 from cmgan.study.report_tables import Table, report_tables, write_tables
 from cmgan.study.run_results import NOISY, RunResults
 from cmgan.study.survey_words import evidence_in_words, silence_in_words
+from cmgan.study.table_files import write_table
 
 TEMPLATE = Path(__file__).with_name("report_page.html.j2")
 FEW_UTTERANCES = 10
@@ -41,7 +51,7 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class Section:
-    """One entry of the table of contents: sentences, then figures, then tables."""
+    """One entry of the table of contents: claims, sentences, then figures, then tables; rules are folded away."""
 
     id: str
     title: str
@@ -51,10 +61,15 @@ class Section:
     tables: Sequence[Table] = ()
     facts: dict[str, str] = field(default_factory=dict)
     links: Sequence[tuple[str, dict[str, str]]] = ()
+    claims: ClaimsPage | None = None
+    lists: Sequence[TitledList] = ()
+    rules: ClaimsPage | None = None
 
 
-def write_report(results: RunResults, compared: Comparison, root: Path | None = None) -> Path:
-    """Write the tables and, last of all, RUN/report/index.html, which it returns.
+def write_report(
+    results: RunResults, compared: Comparison, judged: JudgedRun, root: Path | None = None
+) -> Path:
+    """Write claims.csv, the tables and, last of all, RUN/report/index.html, which it returns.
 
     The figures of `report_figures.draw_figures` must lie in RUN/report/figures; those of the other notebooks are
     taken in where they are. root: the checkout (default: around the working folder).
@@ -63,16 +78,23 @@ def write_report(results: RunResults, compared: Comparison, root: Path | None = 
     folder = results.root / "report"
     tables = report_tables(compared)
     write_tables(tables, folder / "tables")
+    write_table(claims_frame(judged), folder / "claims.csv")
     figures = [
-        page_figure(folder / "figures" / f"{name}.png", folder) for name in figure_frames(results, compared)
+        page_figure(folder / "figures" / f"{name}.png", folder)
+        for name in figure_frames(results, compared, judged)
     ]
-    sections = _sections(results, compared, figures, tables, provenance(results, root or repository_root()))
+    facts = provenance(results, root or repository_root())
+    sections = _sections(results, compared, judged, figures, tables, facts)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"marked": _marked, "broken": _broken_before_interval}
     title = f"CMGAN training compared: {results.root.name}"
-    page = environment.from_string(TEMPLATE.read_text()).render(
+    page = environment.get_template(TEMPLATE.name).render(
         title=title, introduction=introduction(results), sections=sections
     )
     partial = folder / ".index.html.partial"
@@ -103,6 +125,7 @@ def answer(compared: Comparison) -> list[str]:
 def _sections(
     results: RunResults,
     compared: Comparison,
+    judged: JudgedRun,
     figures: Sequence[PageFigure],
     tables: Sequence[Table],
     facts: dict[str, str],
@@ -114,7 +137,11 @@ def _sections(
         return [table for name in names for table in tables if table.name == name]
 
     report = results.root / "report"
+    claims = claims_page(judged, drawn_figures(results.root))
     sections = [
+        Section("claims", "Verdicts on the claims", claims=claims, figures=drawn("claims_forest")),
+        Section("change", "What to change in your code", lists=advice_lists(judged)),
+        Section("unknown", "What remains unknown", lists=[unknown_list(judged)]),
         Section(
             "answer", "In short", points=answer(compared), text=[findings.RULE], figures=drawn("mechanism")
         ),
@@ -125,7 +152,7 @@ def _sections(
             "training",
             "Over training",
             figures=drawn("validation_pesq"),
-            tables=chosen("pesq_falls", "since_peak"),
+            tables=chosen("pesq_falls", "since_peak", "early_stopping"),
         ),
         Section(
             "scores",
@@ -151,13 +178,20 @@ def _sections(
             points=evidence_in_words(results.root),
             figures=_figures_of(results.root / "evidence", report),
         ),
+        Section("rules", "Decision rules and every prediction", rules=claims),
         Section("limits", "What this run cannot say", points=limits(results)),
         Section("files", "Notebooks and data", links=_links(results.root)),
     ]
     return [
         section
         for section in sections
-        if section.points or section.figures or section.tables or section.links
+        if section.points
+        or section.figures
+        or section.tables
+        or section.links
+        or section.claims
+        or section.lists
+        or section.rules
     ]
 
 
@@ -180,7 +214,7 @@ def limits(results: RunResults) -> list[str]:
         "scores on it are not comparable with published ones; arms are compared with each other only.",
         "The same seed starts every arm from the same weights and the same crops, so arms that never differed in "
         "what they did give the same numbers.",
-        "Intervals are not corrected for the number of comparisons.",
+        "Intervals are not corrected for the number of comparisons, but for those that decide on claims.",
     ]
 
 

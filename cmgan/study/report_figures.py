@@ -6,14 +6,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cmgan.study import plots_comparison, plots_training
+from cmgan.study import plots_claims, plots_comparison, plots_training
 from cmgan.study.arms import arm as recipe_of
+from cmgan.study.claim_results import JudgedRun
 from cmgan.study.comparison import Comparison
 from cmgan.study.figure_files import PlotFunction, draw
 from cmgan.study.run_results import RunResults
 from cmgan.study.training_tables import distribution, gradient_norms
 
 PLOTS: dict[str, PlotFunction] = {
+    "claims_forest": plots_claims.claims_forest,
     "mechanism": plots_training.mechanism,
     "validation_pesq": plots_training.validation_pesq,
     "final_metrics": plots_comparison.final_metrics,
@@ -24,7 +26,7 @@ PLOTS: dict[str, PlotFunction] = {
 }
 
 
-def figure_frames(results: RunResults, compared: Comparison) -> dict[str, pd.DataFrame]:
+def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) -> dict[str, pd.DataFrame]:
     """The frame of every figure of `PLOTS` that this run can draw."""
     epochs, steps, skips = results.epochs, results.steps, compared.skip_rates
     # More arms than these would hide each other; the others have a panel each in validation_pesq.
@@ -32,6 +34,7 @@ def figure_frames(results: RunResults, compared: Comparison) -> dict[str, pd.Dat
     mechanism = ["arm", "seed", "epoch", "utterances", *plots_training.PANELS]
     spread = distribution(steps, "label_std")
     drawn = {
+        "claims_forest": plots_claims.pesq_effects(judged),
         "mechanism": epochs.loc[epochs["arm"].isin(shown), mechanism],
         "validation_pesq": epochs[["arm", "seed", "epoch", "pesq", "utterances"]],
         "final_metrics": compared.final_metrics,

@@ -132,6 +132,34 @@ def reason_table(reasons: pd.DataFrame) -> Table:
     )
 
 
+def replay_table(replays: pd.DataFrame) -> Table:
+    """Where early stopping would have ended each arm; frame of `early_stopping.replay`."""
+    rows = []
+    for (arm, criterion, patience), runs in replays.groupby(["arm", "criterion", "patience"], sort=False):
+        stopped = runs[runs["stopped"]]
+        rows.append(
+            {
+                "arm": arm,
+                "stopped by": {"loss": "validation loss", "pesq": "PESQ"}[criterion],
+                "patience": str(patience),
+                "seeds stopped": f"{len(stopped)} of {len(runs)}",
+                "epoch": ", ".join(map(str, stopped["last_epoch"])) or "–",
+                "PESQ there": f"{runs['pesq_stopped'].mean():.2f}",
+                "of its best checkpoint": f"{runs['pesq_best'].mean():.2f}",
+                "PESQ at the end": f"{runs['pesq_end'].mean():.2f}",
+                "gain": number(runs["gain"].mean(), "+.2f"),
+            }
+        )
+    return Table(
+        "early_stopping",
+        "Early stopping replayed",
+        "Where each training would have been stopped, and its validation PESQ there, at the checkpoint that was best "
+        "by the same criterion, and at its real end; means over seeds, without interval. Patience in epochs.",
+        replays,
+        pd.DataFrame(rows),
+    )
+
+
 def report_tables(compared: Comparison) -> list[Table]:
     """Every table of the report that has rows."""
     tables = [
@@ -140,6 +168,7 @@ def report_tables(compared: Comparison) -> list[Table]:
         final_table(compared.final_metrics),
         skip_table(compared.skip_rates),
         reason_table(compared.failures_by_reason),
+        replay_table(compared.early_stopping),
     ]
     for frame in (compared.differences, compared.differences_from_noisy):
         if len(frame):
