@@ -124,7 +124,7 @@ WORDS: dict[str, FigureWords] = {
         "What a skipping process does to the gradients of two",
         "Every gradient reduction of a process, in its order, by the step it was in. Dots were averaged with the "
         "other process's gradients of the same step, crosses with those of another step. A curve that ends early is "
-        "a process that waited in vain.",
+        "a process that waited in vain or died.",
         "Step against number of the gradient reduction for both processes, a panel for each scenario.",
     ),
     "composite_inflation": FigureWords(
