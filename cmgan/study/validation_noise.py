@@ -9,7 +9,8 @@ import pandas as pd
 from cmgan.dataset import UtterancePair, crop, load_pairs
 from cmgan.pesq_score import pesq_score
 from cmgan.signal import SAMPLE_RATE
-from cmgan.study.silence_findings import MARGIN_PESQ, PUBLISHED_CROP_SECONDS
+from cmgan.study.margins import MARGIN_PESQ
+from cmgan.study.silence_findings import PUBLISHED_CROP_SECONDS
 from cmgan.study.statistics import Interval, mean_interval
 from data_prep.manifest import read_manifest, select_split
 
