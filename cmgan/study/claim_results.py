@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cmgan.study.claim_evidence import find
 from cmgan.study.claims import Claim, Claims, Control, Prediction, read_claims
-from cmgan.study.evidence_registry import Evidence, find
+from cmgan.study.evidence import Evidence
 from cmgan.study.run_results import RunResults
 from cmgan.study.verdicts import Effect, Missing, Verdict, combine, judge
 

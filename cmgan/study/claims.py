@@ -8,15 +8,12 @@ from typing import Literal, get_args
 
 import yaml
 
-from cmgan.study import evidence_arms, evidence_files
 from cmgan.study.arms import arm
-from cmgan.study.evidence_registry import Arguments, check_call
+from cmgan.study.claim_evidence import Arguments, check_call
 from cmgan.study.figure_words import WORDS
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.verdicts import Relation, Rule, Scale, Verdict, verdict_level
 
-# Evidence functions register themselves when their modules are loaded.
-EVIDENCE_MODULES = (evidence_arms, evidence_files)
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 MARGINS = {"pesq": MARGIN_PESQ}
 RELATIONS: tuple[Relation, ...] = get_args(Relation)

@@ -12,7 +12,7 @@ from cmgan.study.effects import (
     effect_of_share_by_seed,
     effect_of_table,
 )
-from cmgan.study.evidence_registry import Evidence, evidence
+from cmgan.study.evidence import Evidence
 from cmgan.study.findings import FELL, HELD, fall_verdicts
 from cmgan.study.margins import HEALTHY_BAND
 from cmgan.study.run_results import NOISY
@@ -23,7 +23,6 @@ from cmgan.study.verdicts import Effect, Scale
 SCALES: dict[str, Scale] = {"pesq": "pesq"}
 
 
-@evidence
 def final_difference(run: Evidence, first: str, second: str, metric: str = "pesq") -> Effect:
     """Final test score of `first` − that of `second`, utterance by utterance and seed by seed."""
     frame = pd.concat([run.arm("evaluation", first), run.arm("evaluation", second)])
@@ -32,7 +31,6 @@ def final_difference(run: Evidence, first: str, second: str, metric: str = "pesq
     )
 
 
-@evidence
 def best_difference(run: Evidence, baseline: str) -> Effect:
     """Final test PESQ of the arm with the highest mean − that of the baseline: what there is to explain."""
     run.arm("evaluation", baseline)
@@ -44,7 +42,6 @@ def best_difference(run: Evidence, baseline: str) -> Effect:
     return Effect(**vars(effect) | {"detail": best})
 
 
-@evidence
 def final_mean(run: Evidence, arm: str, metric: str) -> Effect:
     """Mean final test score of an arm."""
     return effect_of_table(
@@ -54,20 +51,17 @@ def final_mean(run: Evidence, arm: str, metric: str) -> Effect:
     )
 
 
-@evidence
 def fall_from_peak(run: Evidence, arm: str) -> Effect:
     """Fall of validation PESQ from its highest epoch to the last (cross-fitted, see `pesq_falls`)."""
     return effect_of_table(fall_by_utterance(run.arm("validation", arm)), run.level)
 
 
-@evidence
 def validation_difference(run: Evidence, first: str, second: str, quantity: str) -> Effect:
     """`quantity` of `first` − that of `second` on the validation utterances after the last epoch."""
     frame = pd.concat([_last_epoch(run, first), _last_epoch(run, second)])
     return effect_of_table(paired_table(frame, first, second, quantity), run.level, scale="plain")
 
 
-@evidence
 def validation_ratio(run: Evidence, first: str, second: str, quantity: str) -> Effect:
     """The same difference as a share of the mean of `second`."""
     mean = _last_epoch(run, second)[quantity].mean()
@@ -75,7 +69,6 @@ def validation_ratio(run: Evidence, first: str, second: str, quantity: str) -> E
     return effect_of_table(paired_table(frame, first, second, quantity) / mean, run.level, scale="relative")
 
 
-@evidence
 def change_while_falling(run: Evidence, arm: str, quantity: str) -> Effect:
     """Relative change of `quantity` from the epoch of the highest PESQ to the last, where the arm's PESQ fell."""
     validation = run.arm("validation", arm)
@@ -91,7 +84,6 @@ def change_while_falling(run: Evidence, arm: str, quantity: str) -> Effect:
     return effect_of_table(_by_seed(validation, change), run.level, scale="relative")
 
 
-@evidence
 def early_stopping_gain(run: Evidence, arm: str, criterion: Criterion, patience: int) -> Effect:
     """Validation PESQ where early stopping would have ended an arm's training − PESQ at its real end."""
     validation = run.arm("validation", arm)
@@ -110,7 +102,6 @@ def early_stopping_gain(run: Evidence, arm: str, criterion: Criterion, patience:
     return effect_of_table(_by_seed(validation, gain), run.level)
 
 
-@evidence
 def steps_above(run: Evidence, arm: str, columns: list, limit: float) -> Effect:
     """Share of an arm's training steps in which any of `columns` exceeds `limit`, of steps that have a value."""
     steps = run.arm("steps", arm)
@@ -118,7 +109,6 @@ def steps_above(run: Evidence, arm: str, columns: list, limit: float) -> Effect:
     return _share_of_steps(steps.loc[largest.index], largest > limit, run.level)
 
 
-@evidence
 def steps_skipped(run: Evidence, arm: str) -> Effect:
     """Share of an arm's training steps in which the discriminator was skipped."""
     if recipe_of(arm).labels != "skip_batch":
@@ -127,7 +117,6 @@ def steps_skipped(run: Evidence, arm: str) -> Effect:
     return _share_of_steps(steps, steps["discriminator_skipped"].astype(bool), run.level)
 
 
-@evidence
 def healthy_losses_of_held_arms(run: Evidence) -> Effect:
     """Share of discriminator losses in the band called healthy, in all arms whose PESQ certainly held.
 
@@ -144,7 +133,6 @@ def healthy_losses_of_held_arms(run: Evidence) -> Effect:
     return Effect(**vars(effect) | {"detail": ", ".join(held)})
 
 
-@evidence
 def final_mean_at_published_scale(run: Evidence, arm: str, metric: str) -> Effect:
     """Mean final test score of an arm, of a run of the published size and corpus only."""
     published = Budget()

@@ -12,7 +12,7 @@ from cmgan.study.effects import (
     transformed,
     welch_effect,
 )
-from cmgan.study.evidence_registry import Evidence, evidence
+from cmgan.study.evidence import Evidence
 from cmgan.study.margins import HEALTHY_BAND
 from cmgan.study.published_logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
 from cmgan.study.silence import batch_share
@@ -22,7 +22,6 @@ from cmgan.study.verdicts import Effect
 CROPS = "silence/crops.csv"
 
 
-@evidence
 def logged_zeros(run: Evidence, runs: list | None = None, below: float | None = None) -> Effect:
     """Share of exact zeros (skips) among published lines of training steps that could show one.
 
@@ -40,7 +39,6 @@ def logged_zeros(run: Evidence, runs: list | None = None, below: float | None = 
     return effect_of_share(int((lines == 0).sum()), len(lines), run.level, "log lines")
 
 
-@evidence
 def healthy_published_losses(run: Evidence, least_pesq: float) -> Effect:
     """Share of published discriminator losses in the band called healthy, in runs that reached `least_pesq`."""
     lines = losses_with_results(read_training_logs(), read_results())
@@ -49,7 +47,6 @@ def healthy_published_losses(run: Evidence, least_pesq: float) -> Effect:
     return effect_of_share(hits, len(good), run.level, "log lines")
 
 
-@evidence
 def published_results_difference(run: Evidence, version: str, other_version: str) -> Effect:
     """Published PESQ of runs whose code version contains `version` − that of runs with `other_version`.
 
@@ -63,7 +60,6 @@ def published_results_difference(run: Evidence, version: str, other_version: str
     return welch_effect(*groups, run.level, "published results")
 
 
-@evidence
 def failing_batches(run: Evidence, crop_seconds: float, batch_size: int) -> Effect:
     """Share of batches with a failed crop, 1 − (1 − p)^B from the crops of the nearest surveyed length."""
     crops = run.table(CROPS)
@@ -75,7 +71,6 @@ def failing_batches(run: Evidence, crop_seconds: float, batch_size: int) -> Effe
     return transformed(share, lambda p: batch_share(p, batch_size))
 
 
-@evidence
 def failing_crops(run: Evidence, least_speech_ms: float) -> Effect:
     """Share of random crops, of all lengths, that fail although they hold that much active speech."""
     crops = run.table(CROPS)
@@ -83,7 +78,6 @@ def failing_crops(run: Evidence, least_speech_ms: float) -> Effect:
     return effect_of_share(int(failed.sum()), len(failed), run.level, "crops")
 
 
-@evidence
 def failures_with_reason(run: Evidence, reasons: list) -> Effect:
     """Share of the random crops' failures whose reason is one of `reasons`."""
     crops = run.table(CROPS)
@@ -91,7 +85,6 @@ def failures_with_reason(run: Evidence, reasons: list) -> Effect:
     return effect_of_share(int(told.isin(reasons).sum()), len(told), run.level, "failures")
 
 
-@evidence
 def failures_at_dose(run: Evidence, side: str, dose_ms: float) -> Effect:
     """Share of 2 s crops that fail with `dose_ms` of active speech left in the reference, the estimate or both."""
     responses = run.table("silence/dose_response.csv")
@@ -100,14 +93,12 @@ def failures_at_dose(run: Evidence, side: str, dose_ms: float) -> Effect:
     return effect_of_share(int(failed.sum()), len(failed), run.level, "crops")
 
 
-@evidence
 def level_change(run: Evidence) -> Effect:
     """Largest change of a crop's PESQ when reference, estimate or both are scaled, averaged over crops."""
     changes = run.table("silence/levels.csv")
     return effect_of_values(changes["change"].abs().groupby(changes["crop"]).max(), run.level, "crops")
 
 
-@evidence
 def label_correlation(run: Evidence, policy: str, batch_size: int, failure_rate: float) -> Effect:
     """Rank correlation of a policy's labels with the samples' own PESQ.
 
@@ -128,7 +119,6 @@ def label_correlation(run: Evidence, policy: str, batch_size: int, failure_rate:
     return Effect(value, *bounds, low, high, int(row["crops"]), "crops")
 
 
-@evidence
 def hidden_drop(run: Evidence, utterances: int) -> Effect:
     """The drop of PESQ between two epochs that random crops of so many utterances produce in 5 % of the cases."""
     scores = run.table("silence/validation_noise.csv")
@@ -137,7 +127,6 @@ def hidden_drop(run: Evidence, utterances: int) -> Effect:
     return transformed(variance, lambda value: visible_drop(max(value, 0.0), utterances))
 
 
-@evidence
 def desynchronised(run: Evidence, scenario: str) -> Effect:
     """1 when the two processes of a scenario did not end with all steps made and equal parameters, else 0."""
     table = run.table("evidence/rank_skip.csv")
@@ -150,7 +139,6 @@ def desynchronised(run: Evidence, scenario: str) -> Effect:
     return exact_effect(float(not together), len(ranks), "processes")
 
 
-@evidence
 def rating_inflation(run: Evidence, metric: str) -> Effect:
     """How much higher the public evaluation rates unprocessed noisy files than the measure's original does."""
     table = run.table("evidence/composite_inflation.csv")
