@@ -22,6 +22,7 @@ from cmgan.pesq_workers import PesqWorkers
 from cmgan.progress import Progress
 from cmgan.recipe import Budget, Recipe
 from cmgan.systems import build_generator, stft_settings
+from cmgan.tracking import Tracker, tracked_accelerator, tracking
 from cmgan.training_step import training_step
 from cmgan.validation import validate
 
@@ -30,7 +31,10 @@ LOGS = ("steps.csv", "epochs.csv", "validation.csv")
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One run: what to train on, how, how long, from which seed, and what to call it in messages."""
+    """One run: what to train on, how, how long, from which seed, and what to call it in messages.
+
+    tracker: where it can be watched, "" for nowhere (see `cmgan.tracking`); the result does not depend on it.
+    """
 
     manifest: Path
     output: Path
@@ -38,6 +42,7 @@ class TrainingRun:
     budget: Budget
     seed: int
     name: str
+    tracker: str = ""
 
     def identity(self) -> dict:
         """Everything that decides the result; a run is resumed only when this is unchanged."""
@@ -58,14 +63,14 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     interruption with the same settings, it goes on from the last complete epoch with the same result.
     A run that is complete is not trained again.
     Raises ValueError when the folder holds a result of other settings, for an empty split, or for a batch that
-    cannot be filled; AudioError for unreadable audio.
+    cannot be filled or a tracker that is not installed; AudioError for unreadable audio.
     """
     if is_complete(run):
         report(f"{run.name}: already trained, see {run.output}")
         return run.output
     if run.budget.threads:
         torch.set_num_threads(run.budget.threads)
-    accelerator = Accelerator(mixed_precision=run.budget.mixed_precision, cpu=not torch.cuda.is_available())
+    accelerator = tracked_accelerator(run.budget.mixed_precision, run.tracker, run.output)
     training_pairs = load_pairs(run.manifest, "train")
     validation_pairs = load_pairs(run.manifest, "validation", run.budget.validation_utterances)
     batches_per_epoch(len(training_pairs), run.budget.batch_size, accelerator.num_processes)
@@ -75,8 +80,10 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
         _resume(state, folder)
         report(f"{run.name}: going on after epoch {state.epoch} of {run.budget.epochs}")
     limit = run.budget.pesq_time_limit or None
-    with PesqWorkers(run.budget.pesq_workers, limit) as scorer:
-        _run_epochs(run, state, folder, training_pairs, validation_pairs, accelerator, scorer, report)
+    with PesqWorkers(run.budget.pesq_workers, limit) as scorer, tracking(accelerator) as tracker:
+        _run_epochs(
+            run, state, folder, training_pairs, validation_pairs, accelerator, scorer, tracker, report
+        )
     return _finish(run, state, folder)
 
 
@@ -118,6 +125,7 @@ def _run_epochs(
     validation_pairs: Sequence[UtterancePair],
     accelerator: Accelerator,
     scorer: PesqWorkers,
+    tracker: Tracker,
     report: Callable[[str], None],
 ) -> None:
     steps_log, epochs_log, validation_log = (CsvLog(folder / name) for name in LOGS)
@@ -143,6 +151,7 @@ def _run_epochs(
             state.step += 1
             row = {"epoch": state.epoch, "step": state.step} | record.row()
             steps_log.append(row | {"seconds": time.perf_counter() - started})
+            tracker.log("train", record.row(), state.step)
             progress.step(state.epoch, record.generator.loss_total)
         _step_schedules(state)
         utterances = validate(
@@ -158,6 +167,8 @@ def _run_epochs(
             validation_log.append({"epoch": state.epoch} | row)
         summary = _epoch_row(state, utterances)
         epochs_log.append(summary)
+        tracker.log("validation", summary, state.step)
+        tracker.sound(accelerator.unwrap_model(state.generator), validation_pairs[0], stft, state.step)
         _note_best(run.recipe, state, summary, folder)
         progress.validated(summary["pesq"])
         if accelerator.is_main_process:

@@ -14,6 +14,7 @@ from cmgan.cli import app
 from cmgan.generator import TSCNet
 from tests.simulated_run import simulate_run
 from tests.speech_like import noisy_copy, speech_like
+from tests.tiny_corpus import write_tiny_corpus
 
 DONE, INPUT_ERROR, USAGE, INCOMPLETE = 0, 1, 2, 3
 
@@ -229,3 +230,20 @@ def test_the_names_others_rely_on_are_importable_from_the_package():
     assert all(getattr(cmgan, name) for name in ("TSCNet", "MetricDiscriminator", "enhance"))
     with pytest.raises(AttributeError, match="no attribute 'Generator'"):
         _ = cmgan.Generator
+
+
+def test_train_goes_from_a_manifest_to_a_generator_that_enhances_and_a_log_that_is_diagnosed(
+    tmp_path, rng, noisy
+):
+    manifest = write_tiny_corpus(tmp_path, rng)
+    run = tmp_path / "run"
+    small = ["--channels", 4, "--blocks", 1, "--epochs", 1, "--batch-size", 2, "--crop-seconds", 0.5]
+    result = _call("train", manifest, run, *small, "--pesq-workers", 0, "--json")
+    assert result.exit_code == DONE, result.output
+    told = json.loads(result.stdout)
+    assert told["last_epoch"]["epoch"] == 1
+    assert _call("enhance", told["generator"], noisy, tmp_path / "enhanced.wav").exit_code == DONE
+    assert _call("diagnose", run).exit_code in (DONE, INCOMPLETE)
+    again = _call("train", manifest, run, *small, "--seed", 1)
+    assert again.exit_code == INPUT_ERROR
+    assert "other settings" in again.stderr

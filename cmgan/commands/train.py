@@ -12,6 +12,7 @@ EPILOG = epilog(
     "python -m data_prep --corpus folder --path recordings/ --output data",
     "cmgan train data/manifest.csv my_run",
     "cmgan train data/manifest.csv my_run --arm published --channels 16 --blocks 1 --epochs 20 --seed 1",
+    "cmgan train data/manifest.csv my_run --tracker tensorboard   # then: tensorboard --logdir my_run/events",
     "cmgan diagnose my_run",
 )
 
@@ -33,6 +34,13 @@ def train(
     pesq_workers: Annotated[
         int, typer.Option(help="Processes that score PESQ during the backward pass.")
     ] = 2,
+    tracker: Annotated[
+        str,
+        typer.Option(
+            help="Watch the run: tensorboard (events and a sound each epoch, in OUTPUT/events), or "
+            "another of Accelerate's trackers that is installed."
+        ),
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the last epoch as JSON; progress to stderr.")
     ] = False,
@@ -55,7 +63,7 @@ def train(
         )
     except ValueError as error:
         stop(str(error), Outcome.USAGE)
-    run = TrainingRun(manifest, output, recipe, budget, seed, f"{arm}-{seed}")
+    run = TrainingRun(manifest, output, recipe, budget, seed, f"{arm}-{seed}", tracker)
     with input_errors():
         folder = train_run(run, partial(typer.echo, err=as_json))
     if as_json:

@@ -8,7 +8,7 @@ from cmgan.study.diagnosis.quantities import quantity_of
 from cmgan.study.diagnosis.training_log import TrainingLog, make_log
 
 EVENT_FILES = "events.out.tfevents.*"
-_OF_A_STEP = ("loss", "disc_loss", "time_loss", "gain")
+_OF_A_STEP = ("loss", "disc_loss", "skipped", "time_loss", "gain")
 _OF_AN_EPOCH = ("validation_loss", "pesq")
 
 

@@ -21,8 +21,9 @@ _GLUED = re.compile(
 def quantity_of(name: str) -> str:
     """The quantity that a name stands for, or "" for one that is not used here.
 
-    One of epoch, step, rank, loss, disc_loss, validation_loss, validation_disc_loss, pesq, time_loss, gain:
-    "Train/gen_loss", "loss" → loss; "test_loss", "val gen loss" → validation_loss; "Discriminator loss" → disc_loss.
+    One of epoch, step, rank, loss, disc_loss, validation_loss, validation_disc_loss, pesq, time_loss, gain and
+    skipped: "Train/gen_loss", "loss" → loss; "test_loss", "val gen loss" → validation_loss; "Discriminator loss" →
+    disc_loss.
     """
     separated = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     words = frozenset(re.split(r"[^a-z0-9]+", _GLUED.sub(r"\1_", separated))) - {""}
@@ -30,13 +31,15 @@ def quantity_of(name: str) -> str:
         return "" if words & _NOT_VALIDATION_PESQ else "pesq"
     if "loss" in words or "losses" in words:
         return _loss(words)
+    if words >= {"discriminator", "skipped"}:
+        return "skipped"
     if words & {"epoch", "epochs"}:
         return "epoch"
     if words & _STEP_WORDS:
         return "step"
     if words & {"gpu", "rank"}:
         return "rank"
-    return "gain" if words == {"gain"} else ""
+    return "gain" if words - {"train", "training"} == {"gain"} else ""
 
 
 def _loss(words: frozenset[str]) -> str:

@@ -1,0 +1,23 @@
+"""A corpus of a few short utterances, enough to train on for a moment."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.audio import write_audio
+from data_prep.manifest import Utterance, sha256_of, write_manifest
+from tests.speech_like import noisy_copy, speech_like
+
+
+def write_tiny_corpus(folder: Path, rng: np.random.Generator, utterances: int = 6) -> Path:
+    """Clean and noisy WAV files of 0.6 s, the last two of them for validation, and their manifest's path."""
+    rows = []
+    for number in range(utterances):
+        clean = speech_like(rng, 0.6)
+        paths = [folder / f"{kind}{number}.wav" for kind in ("clean", "noisy")]
+        write_audio(paths[0], clean)
+        write_audio(paths[1], np.clip(noisy_copy(rng, clean), -0.99, 0.99))
+        split = "train" if number < utterances - 2 else "validation"
+        sums = [sha256_of(path) for path in paths]
+        rows.append(Utterance(f"u{number}", split, "s", *paths, len(clean), 16_000, None, "", *sums))
+    return write_manifest(rows, folder / "manifest.csv")
