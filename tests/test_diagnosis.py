@@ -6,8 +6,10 @@ import pytest
 
 from cmgan.recipe import LossWeights
 from cmgan.study import plots_diagnosis
+from cmgan.study.claims import read_claims
 from cmgan.study.diagnosis import tables
 from cmgan.study.diagnosis.causes import diagnose
+from cmgan.study.diagnosis.claim_verdicts import verdicts_in
 from cmgan.study.diagnosis.falls import find_fall
 from cmgan.study.diagnosis.finding import Finding, Weight
 from cmgan.study.diagnosis.order import order_sign
@@ -123,6 +125,7 @@ def test_a_fall_on_the_floor_makes_the_floor_likely():
     diagnosis = diagnose(make_log("user", pd.DataFrame(), epochs))
     assert diagnosis.causes[0].weight == Weight.MODERATE
     assert diagnosis.causes[0].claim == "C12"
+    assert headline(diagnosis).startswith("Likely cause of the fall of PESQ: the time loss")
     assert "PESQ fell after epoch 2" in in_words(diagnosis)
 
 
@@ -240,3 +243,23 @@ def test_the_tables_of_the_notebook_have_a_row_per_run_and_their_figure_is_drawn
     figure = draw(plots_diagnosis.courses, frame, tmp_path, "courses")
     assert [axis.get_title() for axis in figure.axes] == list(plots_diagnosis.TITLES.values())
     assert redraw(tmp_path, {"courses": plots_diagnosis.courses}) == ["courses"]
+
+
+def test_every_cause_rests_on_a_claim_of_the_study_and_says_which(rng):
+    titles = {claim.id: claim.title for claim in read_claims().claims}
+    diagnosis = diagnose(trained_on(SPEECH_SCALE, rng, skip_rate=0.56))
+    text = in_words(diagnosis)
+    assert all(f"claim {cause.claim}: {titles[cause.claim]}" in text for cause in diagnosis.causes)
+    assert {finding.claim for finding in diagnosis.findings} - {""} <= set(titles)
+
+
+def test_a_cause_comes_with_the_verdict_on_its_claim(rng, tmp_path):
+    pd.DataFrame({"claim": ["C12", "C12", "K1"], "claim_verdict": ["supported", "supported", None]}).to_csv(
+        tmp_path / "claims.csv", index=False
+    )
+    verdicts = verdicts_in(tmp_path / "claims.csv")
+    assert verdicts == {"C12": "supported"}
+    assert "(supported by the report)" in in_words(diagnose(trained_on(SPEECH_SCALE, rng)), verdicts)
+    (tmp_path / "claims.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"not the claims\.csv of a report"):
+        verdicts_in(tmp_path / "claims.csv")

@@ -34,13 +34,20 @@ def diagnose(
     loss_weights: Annotated[
         str, typer.Option(help="Weights of the RI, magnitude, time and metric loss that the run had.")
     ] = "0.1,0.9,0.2,0.05",
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(
+            help="report/claims.csv of a run of the study: what became of the claims that causes rest on. "
+            "Default: the reference run's, where it is there."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Say what a training log shows: skipped steps, the floor of the time loss, PESQ's fall, repeated orders.
 
     Likely causes come first, each with its evidence, what to change and the claim of this study that it rests on.
     """
-    from cmgan.study.diagnosis import causes
+    from cmgan.study.diagnosis import causes, claim_verdicts
     from cmgan.study.diagnosis.model_code import code_findings
     from cmgan.study.diagnosis.reading import read_runs
     from cmgan.study.diagnosis.training_log import make_log
@@ -51,13 +58,15 @@ def diagnose(
     weights = _weights(loss_weights)
     with input_errors():
         code = [finding for path in model_code or [] for finding in code_findings(path)]
+        table = verdicts or claim_verdicts.reference_table()
+        judged = claim_verdicts.verdicts_in(table) if table else {}
         runs = read_runs(logs) if logs else [make_log("code alone")]
     diagnoses = [causes.diagnose(run, weights, code) for run in runs]
     if as_json:
-        print_json([diagnosis.as_dictionary() for diagnosis in diagnoses])
+        print_json([diagnosis.as_dictionary() | {"claim_verdicts": judged} for diagnosis in diagnoses])
     else:
         for diagnosis in diagnoses:
-            typer.echo(in_words(diagnosis))
+            typer.echo(in_words(diagnosis, judged))
     if not all(diagnosis.nothing_found for diagnosis in diagnoses):
         raise typer.Exit(Outcome.INCOMPLETE)
 

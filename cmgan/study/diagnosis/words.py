@@ -1,18 +1,23 @@
 """A diagnosis as Markdown: the answer first, then what it rests on."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from cmgan.study.diagnosis.causes import Diagnosis
+from cmgan.study.diagnosis.claim_verdicts import claim_in_words
 from cmgan.study.diagnosis.finding import Finding, Weight
 
 NOTHING_FOUND = "nothing found"
+NO_VERDICTS: Mapping[str, str] = MappingProxyType({})
 _STRENGTH = {Weight.STRONG: "measured", Weight.MODERATE: "likely", Weight.WEAK: "possible"}
 _HEADINGS = {Weight.NOTE: "Noted", Weight.CLEAR: "Looked for, not there", Weight.UNKNOWN: "Cannot be told"}
 
 
-def in_words(diagnosis: Diagnosis) -> str:
-    """The whole diagnosis of one run (Markdown)."""
+def in_words(diagnosis: Diagnosis, verdicts: Mapping[str, str] = NO_VERDICTS) -> str:
+    """The whole diagnosis of one run (Markdown); verdicts: of claims, by their id, to be told with each cause."""
     parts = [f"## {diagnosis.name}", f"**{headline(diagnosis)}**"]
     for rank, cause in enumerate(diagnosis.causes, start=1):
-        parts.append(_cause(rank, cause))
+        parts.append(_cause(rank, cause, verdicts))
     for weight, heading in _HEADINGS.items():
         rows = [_noted(finding) for finding in diagnosis.findings if finding.weight == weight]
         if rows:
@@ -22,11 +27,13 @@ def in_words(diagnosis: Diagnosis) -> str:
 
 def headline(diagnosis: Diagnosis) -> str:
     """The answer in one line."""
+    fell = diagnosis.fall is not None and diagnosis.fall.certain
     if diagnosis.causes:
         first = diagnosis.causes[0]
         others = len(diagnosis.causes) - 1
-        more = f" (and {others} more)" if others else ""
-        return f"{_STRENGTH[first.weight].capitalize()} cause: {first.title}{more}"
+        more = f"; {others} more below" if others else ""
+        opening = "Likely cause of the fall of PESQ" if fell else "Likely to do harm"
+        return f"{opening}: {first.title} ({_STRENGTH[first.weight]}{more})"
     if diagnosis.unexplained_fall:
         return f"PESQ fell after epoch {diagnosis.fall.peak_epoch}, and the log shows no cause"
     unknown = [finding.subject for finding in diagnosis.findings if finding.weight == Weight.UNKNOWN]
@@ -35,11 +42,12 @@ def headline(diagnosis: Diagnosis) -> str:
     return NOTHING_FOUND.capitalize() + (f" (not to be told: {', '.join(unknown)})" if unknown else "")
 
 
-def _cause(rank: int, cause: Finding) -> str:
+def _cause(rank: int, cause: Finding, verdicts: Mapping[str, str]) -> str:
     lines = [
-        f"{rank}. {cause.title} ({_STRENGTH[cause.weight]}; rests on claim {cause.claim})",
+        f"{rank}. {cause.title} ({_STRENGTH[cause.weight]})",
         f"   - evidence: {cause.evidence}",
         f"   - change: {cause.change}",
+        f"   - rests on {claim_in_words(cause.claim, verdicts)}",
     ]
     if cause.place:
         lines.append(f"   - where: {cause.place}")
