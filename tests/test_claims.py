@@ -95,7 +95,7 @@ def _first(content):
             lambda c: _first(c).update(effect={"fall_from_peak": {"arm": "publshed"}}),
             "C01a: unknown arm 'publshed'",
         ),
-        (lambda c: c["claims"][0].update(figure="nothing"), "C01: unknown figure 'nothing'"),
+        (lambda c: c["claims"][0].update(figures=["nothing"]), "C01: unknown figure 'nothing'"),
         (lambda c: c["claims"].append(c["claims"][0]), "the id C01 occurs twice"),
         (lambda c: c["claims"][0]["advice"].update(maybe={"change": "x"}), "unknown setting maybe"),
         (lambda c: c["claims"][1]["predictions"].pop(0), "C02: no prediction decides it"),
@@ -175,7 +175,7 @@ def test_what_to_change_follows_from_the_verdicts_and_carries_its_evidence(judge
 
 def test_the_largest_effect_on_pesq_is_changed_first(judged):
     advised = [re.search(r"\((C\d\d);", line)[1] for line in to_change(judged)]
-    assert set(advised[:2]) == {"C11", "C12"}
+    assert advised[0] == "C12"
 
 
 def test_open_claims_are_listed_with_what_is_missing(judged):
@@ -233,4 +233,6 @@ def test_effects_are_worded_with_interval_n_and_seeds():
     assert effect_in_words(effect) == "+0.17 [+0.10, +0.26], 24 utterances × 2 seeds (+0.12 to +0.21)"
     tiny = Effect(4e-6, 0, 1e-5, 2e-6, 6e-6, 21, "crops", "pesq")
     assert effect_in_words(tiny).startswith("4e−06 [2e−06, 6e−06], 21 crops")
+    together = Effect(1, 1, 1, 1, 1, 2, "processes", "outcome", detail="out of step")
+    assert effect_in_words(together) == "out of step: yes, 2 processes"
     assert effect_in_words(Missing("arm skip_56 was not run")) == "no evidence: arm skip_56 was not run"

@@ -112,7 +112,7 @@ def drawn_figures(run_root: Path) -> set[str]:
 def _row(claim: JudgedClaim, figures: Collection[str]) -> ClaimRow:
     leading = claim.leading
     kind, mark = MARKS[claim.verdict]
-    links = [(WORDS[name].title, f"#figure-{name}") for name in (claim.claim.figure,) if name in figures]
+    links = [(WORDS[name].title, f"#figure-{name}") for name in claim.claim.figures if name in figures]
     return ClaimRow(
         claim.claim.id,
         claim.claim.title,

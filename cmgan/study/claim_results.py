@@ -92,9 +92,9 @@ def judge_run(results: RunResults, claims: Claims | None = None) -> JudgedRun:
 def claims_frame(run: JudgedRun) -> pd.DataFrame:
     """One row per claim, prediction and control, for claims.csv.
 
-    Columns: claim, title, sentence, source, claim_verdict, claim_reason, prediction, says, decides, rule, relation,
+    Columns: claim, title, sentence, source, claim_verdict, claim_reason, prediction, says, decides, relation,
     margin, around, verdict, missing, estimate, low95, high95, low, high (at `level`), level, n, unit, scale, seeds,
-    by_seed ("a;b"), detail, figure.
+    by_seed ("a;b"), detail, figures ("a;b").
     """
     rows = []
     for judged_claim in run.claims:
@@ -106,7 +106,7 @@ def claims_frame(run: JudgedRun) -> pd.DataFrame:
             "source": claim.source,
             "claim_verdict": str(judged_claim.verdict),
             "claim_reason": judged_claim.reason,
-            "figure": claim.figure,
+            "figures": ";".join(claim.figures),
         }
         rows += [head | _row(judged, run.level) for judged in judged_claim.predictions]
     for control in run.controls:

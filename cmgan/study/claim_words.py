@@ -9,12 +9,20 @@ from cmgan.study.findings import bounds, in_words, number
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.verdicts import FAMILY_ERROR, Effect, Missing, Rule, Scale, Verdict
 
-STYLES: dict[Scale, str] = {"pesq": "+.2f", "share": ".1%", "relative": "+.1%", "plain": ".2f"}
+STYLES: dict[Scale, str] = {
+    "pesq": "+.2f",
+    "share": ".1%",
+    "relative": "+.1%",
+    "plain": ".2f",
+    "outcome": ".0f",
+}
+CRITERIA = {"loss": "loss", "pesq": "PESQ"}
 TINY = 0.005  # below this, two decimals would show nothing
 ROLE_WORDS = {
     "collapse": "The collapse",
     "positive": "Positive control",
     "negative": "Negative control",
+    "remainder": "Besides the claims",
 }
 
 
@@ -22,6 +30,8 @@ def effect_in_words(found: Effect | Missing) -> str:
     """Estimate, 95 % interval, n and the range of the seeds; for a missing effect the reason."""
     if isinstance(found, Missing):
         return f"no evidence: {found.reason}"
+    if found.scale == "outcome":
+        return f"{found.detail}: {'yes' if found.estimate else 'no'}, {found.n} {found.unit}"
     style = STYLES[found.scale]
     if max(abs(found.estimate), abs(found.high95)) < TINY:
         style = ".1g" if found.estimate else style
@@ -38,6 +48,8 @@ def effect_in_words(found: Effect | Missing) -> str:
 def rule_in_words(rule: Rule, scale: Scale = "plain") -> str:
     """The rule with its margin, e.g. "above 0.1 PESQ"."""
     share = scale in ("share", "relative")
+    if scale == "outcome":
+        return "yes" if rule.relation == "above" else "no"
     unit = " PESQ" if scale == "pesq" else ""
     margin, around = (f"{100 * value:g} %" if share else f"{value:g}" for value in (rule.margin, rule.around))
     if rule.relation == "within":
@@ -56,9 +68,8 @@ def contrast(prediction: Prediction, detail: str = "") -> str:
         case "fall_from_peak":
             return f"fall of {given['arm']} from its peak"
         case "early_stopping_gain":
-            return (
-                f"{given['arm']}: stopped by {given['criterion']} ({given['patience']} epochs) − not stopped"
-            )
+            criterion = CRITERIA[given["criterion"]]
+            return f"{given['arm']}: stopped by {criterion} ({given['patience']} epochs) − not stopped"
     return ""
 
 
@@ -108,7 +119,7 @@ def rules_in_words(run: JudgedRun) -> list[str]:
 
 def controls_in_words(run: JudgedRun) -> list[str]:
     """Whether what must appear did, a sentence a control (Markdown)."""
-    return [_control_in_words(control) for control in run.controls]
+    return [_control_in_words(control) for control in run.controls if control.control.role != "remainder"]
 
 
 def to_change(run: JudgedRun) -> list[str]:
@@ -142,8 +153,8 @@ def points_towards(run: JudgedRun) -> list[str]:
 
 
 def unknown(run: JudgedRun) -> list[str]:
-    """What this run leaves open, and what it would take (Markdown)."""
-    lines = []
+    """What this run leaves open, what it would take, and what no claim explains (Markdown)."""
+    lines = [_control_in_words(control) for control in run.controls if control.control.role == "remainder"]
     for claim in run.claims:
         if claim.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE):
             arms = _arms_to_run(claim)

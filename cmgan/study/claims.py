@@ -17,7 +17,7 @@ from cmgan.study.verdicts import Relation, Rule, Scale, Verdict, verdict_level
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 MARGINS = {"pesq": MARGIN_PESQ}
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
-Role = Literal["collapse", "positive", "negative"]
+Role = Literal["collapse", "positive", "negative", "remainder"]
 ROLES: tuple[Role, ...] = get_args(Role)
 DECIDED = (Verdict.SUPPORTED.value, Verdict.REFUTED.value)
 ARM_ARGUMENTS = ("arm", "first", "second", "baseline")
@@ -47,7 +47,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Control:
-    """What has to appear if the study works. role `collapse`: without it no claim about the collapse is decided."""
+    """What has to appear if the study works, or may remain unexplained (role `remainder`).
+
+    role `collapse`: without it no claim about the collapse is decided.
+    """
 
     role: Role
     prediction: Prediction
@@ -70,7 +73,7 @@ class Claim:
     sentence: str
     source: str
     about_collapse: bool
-    figure: str
+    figures: tuple[str, ...]
     predictions: tuple[Prediction, ...]
     advice: dict[Verdict, Advice]
     note: str = ""
@@ -112,7 +115,7 @@ def _claim(entry: object) -> Claim:
     _check_keys(
         "a claim",
         entry,
-        ("id", "title", "sentence", "source", "figure", "predictions", "advice"),
+        ("id", "title", "sentence", "source", "figures", "predictions", "advice"),
         ("about_collapse", "note"),
     )
     name = entry["id"]
@@ -122,16 +125,16 @@ def _claim(entry: object) -> Claim:
     )
     if not any(prediction.decides for prediction in predictions):
         raise ValueError(f"{name}: no prediction decides it")
-    figure = entry["figure"] or ""
-    if figure and figure not in WORDS:
-        raise ValueError(f"{name}: unknown figure {figure!r}")
+    for figure in entry["figures"]:
+        if figure not in WORDS:
+            raise ValueError(f"{name}: unknown figure {figure!r}")
     return Claim(
         name,
         entry["title"],
         entry["sentence"],
         entry["source"],
         entry.get("about_collapse", False),
-        figure,
+        tuple(entry["figures"]),
         predictions,
         _advice(name, entry["advice"]),
         entry.get("note", "").strip(),

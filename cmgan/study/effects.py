@@ -64,9 +64,10 @@ def effect_of_share_by_seed(counts: pd.DataFrame, level: float, unit: str) -> Ef
     return effect_of_share(int(counts["hits"].sum()), int(counts["trials"].sum()), level, unit, shares)
 
 
-def exact_effect(value: float, n: int, unit: str) -> Effect:
-    """What an experiment without chance gave: an interval of no width."""
-    return Effect(value, value, value, value, value, n, unit, "share")
+def outcome(happened: bool, n: int, unit: str, what: str) -> Effect:
+    """Whether `what` happened in an experiment without chance: 1 or 0, with an interval of no width."""
+    value = float(happened)
+    return Effect(value, value, value, value, value, n, unit, "outcome", detail=what)
 
 
 def transformed(effect: Effect, function: Callable[[float], float], scale: Scale | None = None) -> Effect:

@@ -20,6 +20,9 @@ from cmgan.study.statistics import paired_table
 from cmgan.study.training_tables import fall_by_utterance, pesq_falls
 from cmgan.study.verdicts import Effect, Scale
 
+# Steps of the published training: 120 epochs of 11,572 utterances in batches of 4.
+PUBLISHED_STEPS = 120 * (11_572 // 4)
+DAY_SECONDS = 86_400
 SCALES: dict[str, Scale] = {"pesq": "pesq"}
 
 
@@ -145,7 +148,12 @@ def final_mean_at_published_scale(run: Evidence, arm: str, metric: str) -> Effec
         if budgets[0][name] < getattr(published, name)
     ]
     if smaller:
-        raise MissingEvidenceError(f"this run is smaller than the published one: {', '.join(smaller)}")
+        seconds = run.arm("steps", arm)["seconds"].median()
+        raise MissingEvidenceError(
+            f"this run is smaller than the published one ({', '.join(smaller)}): PROFILE=paper is needed, and "
+            f"{PUBLISHED_STEPS} steps an arm and seed, {PUBLISHED_STEPS * seconds / DAY_SECONDS:.1f} days even if "
+            f"they took only the {seconds:.2f} s of this run's small ones"
+        )
     return final_mean(run, arm=arm, metric=metric)
 
 

@@ -8,7 +8,7 @@ from cmgan.study.effects import (
     MissingEvidenceError,
     effect_of_share,
     effect_of_values,
-    exact_effect,
+    outcome,
     transformed,
     welch_effect,
 )
@@ -136,7 +136,7 @@ def desynchronised(run: Evidence, scenario: str) -> Effect:
     together = ranks["finished"].astype(bool).all() and ranks["parameters_equal"].astype(bool).all()
     if "mispaired" in ranks:
         together = together and not ranks["mispaired"].any()
-    return exact_effect(float(not together), len(ranks), "processes")
+    return outcome(not together, len(ranks), "processes", "out of step")
 
 
 def rating_inflation(run: Evidence, metric: str) -> Effect:

@@ -15,10 +15,10 @@ class FigureWords:
 WORDS: dict[str, FigureWords] = {
     "claims_forest": FigureWords(
         "Every effect on PESQ that a claim predicts",
-        "A claim's rows should lie right of the grey band, in which differences do not matter. Thick bars are 95 % "
-        "intervals over utterances, thin ones the wider intervals that decide, ticks the lowest and highest seed. "
-        "Full dots: supported; crosses: refuted; open diamonds: inconclusive. Grey text decides nothing. What was "
-        "not run is not drawn.",
+        "A claim's rows (C) should lie right of the grey band, in which differences do not matter; what controls "
+        "(K) ask is said above. Thick bars are 95 % intervals over utterances, thin ones the wider intervals that "
+        "decide, ticks the lowest and highest seed. Full dots: supported; crosses: refuted; open diamonds: "
+        "inconclusive. Grey text decides nothing. What was not run is not drawn.",
         "Forest plot of differences of PESQ, one row a prediction, with two intervals each and a band at ±0.1.",
     ),
     "mechanism": FigureWords(
@@ -49,6 +49,12 @@ WORDS: dict[str, FigureWords] = {
         "difference for these networks; ticks show how much the seeds disagree. In PESQ, differences inside the grey "
         "band are too small to matter.",
         "Forest plots of paired differences from the baseline arm for eight metrics, one row an arm.",
+    ),
+    "failure_doses": FigureWords(
+        "What failing batches cost, on either time target",
+        "If skipped batches caused the collapse, both lines would fall to the right; if the un-normalised target "
+        "did, the lines would be flat and apart. Bars are 95 % intervals over utterances.",
+        "Line chart of final test PESQ against the share of batches made to fail, one line for each time target.",
     ),
     "discriminator_losses": FigureWords(
         "Discriminator losses and skipped steps",

@@ -18,7 +18,7 @@ LOOKS = {
     Verdict.REFUTED: {"marker": "X", "color": "#b2182b", "markerfacecolor": "#b2182b"},
     Verdict.INCONCLUSIVE: {"marker": "D", "color": "0.35", "markerfacecolor": "white"},
 }
-ROW_HEIGHT = 0.3  # inches
+ROW_HEIGHT = 0.27  # inches
 
 
 def pesq_effects(run: JudgedRun) -> pd.DataFrame:

@@ -157,7 +157,7 @@ def _sections(
         Section(
             "scores",
             "Final scores",
-            figures=drawn("final_metrics", "differences"),
+            figures=drawn("final_metrics", "differences", "failure_doses"),
             tables=chosen("final_metrics", f"differences_from_{compared.baseline}", "differences_from_noisy"),
         ),
         Section(

@@ -10,6 +10,7 @@ from cmgan.study import plots_claims, plots_comparison, plots_training
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.claim_results import JudgedRun
 from cmgan.study.comparison import Comparison
+from cmgan.study.failure_doses import failure_doses, plot_failure_doses
 from cmgan.study.figure_files import PlotFunction, draw
 from cmgan.study.run_results import RunResults
 from cmgan.study.training_tables import distribution, gradient_norms
@@ -20,6 +21,7 @@ PLOTS: dict[str, PlotFunction] = {
     "validation_pesq": plots_training.validation_pesq,
     "final_metrics": plots_comparison.final_metrics,
     "differences": plots_comparison.differences,
+    "failure_doses": plot_failure_doses,
     "discriminator_losses": plots_training.discriminator_losses,
     "label_spread": plots_training.label_spread,
     "gradient_norms": plots_training.gradient_norms,
@@ -39,6 +41,7 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
         "validation_pesq": epochs[["arm", "seed", "epoch", "pesq", "utterances"]],
         "final_metrics": compared.final_metrics,
         "differences": compared.differences,
+        "failure_doses": failure_doses(compared.final_metrics),
         "discriminator_losses": distribution(steps, "loss_discriminator").merge(
             skips[["arm", "steps", "share", "low", "high"]], on="arm"
         ),

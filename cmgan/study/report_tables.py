@@ -11,6 +11,8 @@ from cmgan.study.plots_comparison import METRIC_LABELS
 from cmgan.study.table_files import write_table
 
 DECIMALS = {"stoi": 3}
+SHOWN_PATIENCES = (5, 15)
+STOPPED_BY = {"loss": "validation loss", "pesq": "PESQ"}
 SHOWN_METRICS = ("pesq", "ssnr", "si_sdr", "stoi", "csig", "cbak", "covl", "gain")
 
 
@@ -135,26 +137,19 @@ def reason_table(reasons: pd.DataFrame) -> Table:
 def replay_table(replays: pd.DataFrame) -> Table:
     """Where early stopping would have ended each arm; frame of `early_stopping.replay`."""
     rows = []
-    for (arm, criterion, patience), runs in replays.groupby(["arm", "criterion", "patience"], sort=False):
-        stopped = runs[runs["stopped"]]
-        rows.append(
-            {
-                "arm": arm,
-                "stopped by": {"loss": "validation loss", "pesq": "PESQ"}[criterion],
-                "patience": str(patience),
-                "seeds stopped": f"{len(stopped)} of {len(runs)}",
-                "epoch": ", ".join(map(str, stopped["last_epoch"])) or "–",
-                "PESQ there": f"{runs['pesq_stopped'].mean():.2f}",
-                "of its best checkpoint": f"{runs['pesq_best'].mean():.2f}",
-                "PESQ at the end": f"{runs['pesq_end'].mean():.2f}",
-                "gain": number(runs["gain"].mean(), "+.2f"),
-            }
-        )
+    for arm, runs in replays.groupby("arm", sort=False):
+        cells = {"arm": arm, "PESQ at the end": f"{runs['pesq_end'].mean():.2f}"}
+        for (criterion, patience), stops in runs.groupby(["criterion", "patience"], sort=False):
+            if patience in SHOWN_PATIENCES:
+                text = f"{stops['pesq_stopped'].mean():.2f} ({stops['stopped'].sum()} of {len(stops)})"
+                cells[f"stopped by {STOPPED_BY[criterion]}, patience {patience}"] = text
+        rows.append(cells)
     return Table(
         "early_stopping",
         "Early stopping replayed",
-        "Where each training would have been stopped, and its validation PESQ there, at the checkpoint that was best "
-        "by the same criterion, and at its real end; means over seeds, without interval. Patience in epochs.",
+        "Validation PESQ at the end of each training, and where it would have been stopped; means over seeds, and in "
+        "brackets how many of them would have been stopped. The CSV has every seed, more patiences and the best "
+        "checkpoint.",
         replays,
         pd.DataFrame(rows),
     )

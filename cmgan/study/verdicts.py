@@ -7,7 +7,7 @@ from math import isnan
 from typing import Literal
 
 Relation = Literal["above", "below", "within"]
-Scale = Literal["pesq", "share", "relative", "plain"]
+Scale = Literal["pesq", "share", "relative", "plain", "outcome"]
 FAMILY_ERROR = 0.05
 LEAST_SEEDS = 2
 
@@ -26,8 +26,8 @@ class Effect:
     """An estimated effect: low and high at the level of the verdicts, low95 and high95 to be shown.
 
     n counts the units that the interval speaks for (utterances, steps, …). by_seed: the estimate of each seed alone,
-    empty where no training is involved. scale says how to write the number. detail: what the number is of, where
-    that was chosen by the data.
+    empty where no training is involved. scale says how to write the number (outcome: 1 for yes, 0 for no). detail:
+    what the number is of, where that is not plain.
     """
 
     estimate: float
