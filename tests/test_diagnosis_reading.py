@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cmgan.study.diagnosis.model_code import code_findings
 from cmgan.study.diagnosis.quantities import quantity_of
@@ -83,6 +85,25 @@ def test_lines_of_the_public_code_become_steps_and_lines_without_a_step_validati
     assert log.steps["disc_loss"].tolist() == [0.000664, 0.0, 0.001136]
     row = log.epochs.set_index("epoch").loc[3]
     assert (row["validation_loss"], row["pesq"]) == (0.108577, 2.07)
+
+
+def test_a_progress_bar_counts_steps():
+    log = read_text(
+        ["Epoch 3:  45%|####5     | 450/1000 [00:10<00:12, 43.2it/s, loss=0.123, disc_loss=0.01]"],
+        "train.log",
+    )
+    assert log.steps[["epoch", "step", "loss", "disc_loss"]].iloc[0].tolist() == [3, 450, 0.123, 0.01]
+
+
+@given(
+    st.lists(
+        st.text(max_size=80).filter(lambda text: not set(text.lower()) & set(":=#0123456789")), max_size=8
+    )
+)
+def test_other_lines_between_those_of_the_log_change_nothing(others):
+    lines = [f"GPU: 0, Epoch 1, Step {step}, loss: 0.{step}, disc_loss: 0.01" for step in range(1, 9)]
+    mixed = [line for index, line in enumerate(lines) for line in (line, *others[index : index + 1])]
+    pd.testing.assert_frame_equal(read_text(mixed, "a").steps, read_text(lines, "b").steps)
 
 
 def test_quoted_lists_of_losses_and_epoch_summaries_are_read():

@@ -11,9 +11,11 @@ from cmgan.study.diagnosis.training_log import TrainingLog, make_log
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?![\w.]*\w)"
 _PAIR = re.compile(
-    rf"([A-Za-z][A-Za-z _/-]*?)\s*[:=]\s*((?:{_NUMBER})(?:\s*,\s*(?:{_NUMBER}))*)", re.IGNORECASE
+    rf"([A-Za-z][A-Za-z _/-]{{0,40}}?)\s*[:=]\s*((?:{_NUMBER})(?:\s*,\s*(?:{_NUMBER}))*)", re.IGNORECASE
 )
 _COUNTER = re.compile(r"\b(GPU|rank|epoch|step|iter(?:ation)?)s?\s*[:=#]?\s*(\d+)", re.IGNORECASE)
+# A progress bar: `450/1000 [00:10<00:12, 40.1it/s, loss=0.1]`.
+_BAR = re.compile(r"\b(\d+)/\d+ \[")
 _VALIDATION_WORD = re.compile(r"\b(test|val|valid|validation|eval)\b", re.IGNORECASE)
 # What an epoch's line says about training counts for the epoch, not for a step.
 _TRAINING_WORD = re.compile(r"\btrain", re.IGNORECASE)
@@ -52,6 +54,9 @@ def read_text(lines: Iterable[str], name: str) -> TrainingLog:
 
 def _parse(text: str, epoch: float) -> _Line:
     counters = {quantity_of(key): float(number) for key, number in _COUNTER.findall(text)}
+    bar = _BAR.search(text)
+    if bar:
+        counters.setdefault("step", float(bar[1]))
     values: dict[str, list[float]] = {}
     for key, numbers in _PAIR.findall(_COUNTER.sub(" ", text)):
         quantity = quantity_of(key)
