@@ -116,6 +116,11 @@ def test_the_fall_is_from_the_peak_to_the_last_epoch(results):
     assert effect.by_seed == pytest.approx((0.5, 0.5))
 
 
+def test_one_epoch_shows_no_fall_and_no_steadiness(results):
+    run = replace(results, validation=_validation([[[1.0, 2.0]]]))
+    assert "nothing to fall from" in _found(run, "fall_from_peak", arm="published").reason
+
+
 def test_validation_is_compared_after_the_last_epoch(results):
     rows = _validation([[[1.0, 2.0], [2.0, 4.0]]])
     both = pd.concat([rows, rows.assign(arm="other", pesq=rows["pesq"] / 2)])

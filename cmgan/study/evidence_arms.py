@@ -56,7 +56,10 @@ def final_mean(run: Evidence, arm: str, metric: str) -> Effect:
 
 def fall_from_peak(run: Evidence, arm: str) -> Effect:
     """Fall of validation PESQ from its highest epoch to the last (cross-fitted, see `pesq_falls`)."""
-    return effect_of_table(fall_by_utterance(run.arm("validation", arm)), run.level)
+    validation = run.arm("validation", arm)
+    if validation["epoch"].nunique() < 2:
+        raise MissingEvidenceError("a training of one epoch has nothing to fall from")
+    return effect_of_table(fall_by_utterance(validation), run.level)
 
 
 def validation_difference(run: Evidence, first: str, second: str, quantity: str) -> Effect:

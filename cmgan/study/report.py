@@ -27,12 +27,12 @@ from cmgan.study.paths import repository_root
 from cmgan.study.provenance import provenance
 from cmgan.study.report_figures import figure_frames
 from cmgan.study.report_tables import Table, report_tables, write_tables
-from cmgan.study.run_results import NOISY, RunResults
+from cmgan.study.report_words import answer, introduction, limits
+from cmgan.study.run_results import RunResults
 from cmgan.study.survey_words import evidence_in_words, silence_in_words
 from cmgan.study.table_files import write_table
 
 TEMPLATE = Path(__file__).with_name("report_page.html.j2")
-FEW_UTTERANCES = 10
 PAGE_DOTS_PER_INCH = 140
 PNG_DOTS_PER_INCH = 200
 
@@ -100,26 +100,6 @@ def write_report(
     partial = folder / ".index.html.partial"
     partial.write_text(page)
     return partial.replace(folder / "index.html")
-
-
-def introduction(results: RunResults) -> str:
-    """What the page is about, in two sentences."""
-    test = results.evaluation["id"].nunique()
-    return (
-        f"{len(results.arms)} ways of training CMGAN (arms) with {len(results.seeds)} seeds each, validated every "
-        f"epoch and tested on {test} utterances. Every number and verdict here is computed from the run's files."
-    )
-
-
-def answer(compared: Comparison) -> list[str]:
-    """The run in short: which arms fell, what the losses did, who ends where, what was skipped."""
-    return [
-        *findings.falls_in_words(compared.pesq_falls, compared.falls_by_arm),
-        *findings.what_losses_did(compared.pesq_falls, compared.since_peak),
-        *findings.differences_in_words(compared.differences),
-        findings.skips_in_words(compared.skip_rates),
-        *findings.identical_in_words(compared.identical_arms),
-    ]
 
 
 def _sections(
@@ -192,29 +172,6 @@ def _sections(
         or section.claims
         or section.lists
         or section.rules
-    ]
-
-
-def limits(results: RunResults) -> list[str]:
-    """The scale of the run in sentences, from its settings and counts."""
-    budget = next(iter(results.configs.values()))["budget"]
-    noisy = results.evaluation[results.evaluation["arm"] == NOISY]
-    seeds, validated = len(results.seeds), results.validation["id"].nunique()
-    too_narrow = (
-        f"; over these {validated}, bootstrap intervals are too narrow" if validated < FEW_UTTERANCES else ""
-    )
-    return [
-        f"The network has {budget['channels']} channels and {budget['blocks']} blocks and trained for "
-        f"{budget['epochs']} epochs; the published one has 64 and 4, and 120 epochs. What happens at that size may "
-        "come earlier, later or not at all here.",
-        f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals over utterances speak for these trained networks, not "
-        "for the next ones; intervals over so few seeds are wide or missing.",
-        f"{validated} validation utterances decide whether PESQ fell{too_narrow}.",
-        f"{noisy['id'].nunique()} test utterances of one corpus. Synthetic speech is more regular than people, and "
-        "scores on it are not comparable with published ones; arms are compared with each other only.",
-        "The same seed starts every arm from the same weights and the same crops, so arms that never differed in "
-        "what they did give the same numbers.",
-        "Intervals are not corrected for the number of comparisons, but for those that decide on claims.",
     ]
 
 
