@@ -9,7 +9,7 @@ from cmgan.study.claim_words import (
     controls_in_words,
     effect_in_words,
     points_towards,
-    rule_in_words,
+    rule_of,
     rules_in_words,
     to_change,
     to_leave,
@@ -131,13 +131,12 @@ def _row(claim: JudgedClaim, figures: Collection[str]) -> ClaimRow:
 
 
 def _prediction_row(judged: Judged) -> PredictionRow:
-    found, prediction = judged.found, judged.prediction
-    scale = found.scale if isinstance(found, Effect) else prediction.scale
+    prediction = judged.prediction
     return PredictionRow(
         prediction.id,
         prediction.says,
-        rule_in_words(prediction.rule, scale),
-        effect_in_words(found),
+        rule_of(judged),
+        effect_in_words(judged.found),
         str(judged.verdict),
         prediction.decides,
     )

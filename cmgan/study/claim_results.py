@@ -10,7 +10,9 @@ from cmgan.study.evidence import Evidence
 from cmgan.study.run_results import RunResults
 from cmgan.study.verdicts import Effect, Missing, Verdict, combine, judge
 
-NO_COLLAPSE = "PESQ of the published recipe did not certainly collapse in this run"
+NO_COLLAPSE = (
+    "PESQ of the published recipe did not certainly collapse in this run: it takes a longer or larger one"
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from cmgan.study.arm_styles import arm_label
-from cmgan.study.claim_results import JudgedClaim, JudgedControl, JudgedRun
+from cmgan.study.claim_results import Judged, JudgedClaim, JudgedControl, JudgedRun
 from cmgan.study.claims import Prediction
 from cmgan.study.findings import bounds, in_words, number
 from cmgan.study.margins import MARGIN_PESQ
@@ -90,12 +90,37 @@ def claims_text(run: JudgedRun) -> pd.DataFrame:
             "claim": claim.claim.id,
             "title": claim.claim.title,
             "verdict": str(claim.verdict),
-            "effect": f"{claim.leading.prediction.says}: {effect_in_words(claim.leading.found)}",
+            "effect": f"{claim.leading.prediction.says}: {effect_in_words(claim.leading.found)}"
+            if isinstance(claim.leading.found, Effect)
+            else "",
             "why not decided": claim.reason,
         }
         for claim in run.claims
     ]
     return pd.DataFrame(rows)
+
+
+def predictions_text(run: JudgedRun) -> pd.DataFrame:
+    """Every prediction and control as text: prediction, what it says, its rule, what was found, its verdict."""
+    judged = [one for claim in run.claims for one in claim.predictions]
+    judged += [control.judged for control in run.controls]
+    rows = [
+        {
+            "prediction": one.prediction.id,
+            "if it holds": one.prediction.says + ("" if one.prediction.decides else " (decides nothing)"),
+            "rule": rule_of(one),
+            "found": effect_in_words(one.found),
+            "verdict": str(one.verdict),
+        }
+        for one in judged
+    ]
+    return pd.DataFrame(rows)
+
+
+def rule_of(judged: Judged) -> str:
+    """The rule of a judged prediction, with the unit of what was found."""
+    scale = judged.found.scale if isinstance(judged.found, Effect) else judged.prediction.scale
+    return rule_in_words(judged.prediction.rule, scale)
 
 
 def rules_in_words(run: JudgedRun) -> list[str]:
