@@ -1,4 +1,6 @@
-"""Causal convolution of the dense nets on the CPU in float32: kernel 2 × 3, dilated along time."""
+"""Causal convolution of the dense nets: kernel 2 × 3, dilated along time; compiled (`causal_conv.c`) or in torch."""
+
+import ctypes
 
 import torch
 from torch import Tensor
@@ -6,7 +8,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from cmgan.blockwise import linear, row_blocks, weight_gradient
+from cmgan.native_library import LANES, native_library, pointer, run_shared
 
 TAPS = 2 * 3
 
@@ -18,43 +20,51 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tenso
     return out[:, :, : x.shape[2]]
 
 
-class CausalConv(Function):
-    """`causal_conv` for channels-last input, with a backward pass ten times as fast as torch's.
+def fused_causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """The same with channels last by the compiled kernel, where there is one for these widths (CPU, float32)."""
+    if weight.shape[0] % LANES or weight.shape[1] % LANES or native_library("causal_conv.c") is None:
+        return causal_conv(x, weight, bias, dilation)
+    return _CausalConv.apply(x.permute(0, 2, 3, 1), weight, bias, dilation).permute(0, 3, 1, 2)
 
-    oneDNN is slow at the weights' gradient of dilated kernels. Input place (t, f) reaches the six outputs
-    (t + a·dilation, f + m − 1), a = 0, 1 and m = 0, 1, 2. With their gradients side by side as 6·C' channels, block
-    by block, both gradients are plain matrix products.
-    """
+
+class _Layout(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("frames", "bins", "inputs", "outputs", "dilation")]
+
+
+class _CausalConv(Function):
+    """(B, T, F, C) → (B, T, F, C')."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+        x = x.contiguous()
         ctx.save_for_backward(x, weight)
-        ctx.dilation = dilation
-        return causal_conv(x, weight, bias, dilation)
+        ctx.layout = _Layout(*x.shape[1:], len(weight), dilation)
+        out = x.new_empty(*x.shape[:3], len(weight))
+        # Bound to a name each: a pointer does not keep its tensor alive.
+        taps, bias = weight.permute(2, 3, 1, 0).contiguous(), bias.contiguous()
+        function = native_library("causal_conv.c").causal_conv
+
+        def part(_: int, first: int, last: int) -> int:
+            arrays = map(pointer, (x, taps, bias, out))
+            return function(*arrays, ctx.layout, ctypes.c_int64(first), ctypes.c_int64(last))
+
+        run_shared(part, x.shape[0] * x.shape[1], torch.get_num_threads(), "causal convolution")
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         outputs, inputs = weight.shape[:2]
-        places = x.permute(0, 2, 3, 1)
-        grad_x = torch.empty_like(places)
-        grad_taps = weight.new_zeros(TAPS * outputs, inputs)
-        back = weight.flip(2, 3).permute(1, 2, 3, 0).reshape(inputs, TAPS * outputs)
-        grad_places = grad_out.permute(0, 2, 3, 1)
-        for sample, grad_sample, grad in zip(places, grad_x, grad_places, strict=True):
-            reached = _reached_outputs(functional.pad(grad, (0, 0, 1, 1, 0, ctx.dilation)), ctx.dilation)
-            for frames in row_blocks(len(sample), TAPS * outputs * sample.shape[1]):
-                rows = reached[frames].reshape(-1, TAPS * outputs)
-                grad_taps += weight_gradient(rows, sample[frames].reshape(-1, inputs))[0]
-                grad_sample[frames] = linear(rows, back).view(-1, *sample.shape[1:])
-        grad_weight = grad_taps.view(2, 3, outputs, inputs).flip(0, 1).permute(2, 3, 0, 1)
-        return grad_x.permute(0, 3, 1, 2), grad_weight, grad_places.sum((0, 1, 2)), None
+        grad_out, grad_x, threads = grad_out.contiguous(), torch.empty_like(x), torch.get_num_threads()
+        sums = x.new_zeros(threads, TAPS * outputs * inputs)
+        back = weight.permute(2, 3, 0, 1).contiguous()
+        function = native_library("causal_conv.c").causal_conv_backward
 
+        def part(thread: int, first: int, last: int) -> int:
+            arrays = map(pointer, (x, back, grad_out, grad_x, sums[thread]))
+            return function(*arrays, ctx.layout, ctypes.c_int64(first), ctypes.c_int64(last))
 
-def _reached_outputs(padded: Tensor, dilation: int) -> Tensor:
-    """View of (T + dilation, F + 2, C') as (T, F, 2, 3, C'): at place (t, f), tap (a, m), (t + a·dilation, f + m)."""
-    frames, bins, channels = padded.shape
-    frame, place, _ = padded.stride()
-    shape = (frames - dilation, bins - 2, 2, 3, channels)
-    return padded.as_strided(shape, (frame, place, dilation * frame, place, 1))
+        run_shared(part, x.shape[0] * x.shape[1], threads, "causal convolution")
+        grad_weight = sums.sum(0).view(2, 3, outputs, inputs).permute(2, 3, 0, 1)
+        return grad_x, grad_weight, grad_out.sum((0, 1, 2)), None

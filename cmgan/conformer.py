@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from cmgan import blockwise
 from cmgan.attention import RelativeAttention
-from cmgan.conformer_kernels import ConvolutionEnd, FeedForwardStep, GatedExpansion
+from cmgan.conformer_kernels import ConvolutionEnd, GatedExpansion
+from cmgan.feed_forward import feed_forward_step
 from cmgan.norm_prelu import column_statistics
 
 KERNEL = 31
@@ -56,9 +57,9 @@ class HalfStep(nn.Module):
     def blockwise(self, x: Tensor) -> Tensor:
         """The same, block by block of tokens (CPU, float32)."""
         norm, (wide, _, dropout, narrow, _) = self.fn.norm, self.fn.fn.net
-        rate = dropout.p if self.training else 0.0
-        parameters = (norm.weight, norm.bias, wide.weight, wide.bias, narrow.weight, narrow.bias)
-        return FeedForwardStep.apply(x.view(-1, x.shape[-1]), *parameters, rate).view_as(x)
+        parameters = ((layer.weight, layer.bias) for layer in (norm, wide, narrow))
+        out = feed_forward_step(x.view(-1, x.shape[-1]), *parameters, dropout.p if self.training else 0.0)
+        return self(x) if out is None else out.view_as(x)
 
 
 class DepthwiseConv(nn.Module):

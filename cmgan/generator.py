@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from cmgan import blockwise
-from cmgan.causal_conv import CausalConv, causal_conv
+from cmgan.causal_conv import causal_conv, fused_causal_conv
 from cmgan.conformer import ConformerBlock
 from cmgan.norm_prelu import NormPrelu
 
@@ -88,7 +88,7 @@ class DilatedDenseNet(nn.Module):
             self.add_module(f"prelu{i}", nn.PReLU(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        convolve = CausalConv.apply if self.fused and blockwise.applies_to(x) else causal_conv
+        convolve = fused_causal_conv if self.fused and blockwise.applies_to(x) else causal_conv
         seen = x
         for i in range(1, DEPTH + 1):
             conv, norm, prelu = (self.get_submodule(f"{name}{i}") for name in ("conv", "norm", "prelu"))

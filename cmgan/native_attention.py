@@ -1,31 +1,15 @@
-"""Builds and calls the compiled kernel of relative attention (`relative_attention.c`).
-
-The kernel is compiled by the machine's own C compiler, once for each head size, into the user's cache folder. Where
-there is no compiler the package works without it, only slower and with more memory.
-"""
+"""Calls the compiled kernel of relative attention (`relative_attention.c`)."""
 
 import ctypes
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("relative_attention.c")
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
-HEADS = 4
+from cmgan.native_library import native_library, pointer, run_shared
 
-_log = logging.getLogger(__name__)
+HEADS = 4
 
 
 class _Layout(ctypes.Structure):
@@ -65,21 +49,15 @@ class AttentionKernel:
         self, function: Callable[..., int], arrays: tuple[Tensor, ...], sums: Tensor | None, layout: _Layout
     ) -> None:
         """Share the sequences among threads; each adds to its own row of `sums`."""
-        pointers = [ctypes.c_void_p(array.data_ptr()) for array in arrays]
-        threads = torch.get_num_threads()
-        bounds = [layout.sequences * i // threads for i in range(threads + 1)]
 
-        def part(i: int) -> int:
-            own = [] if sums is None else [ctypes.c_void_p(sums[i].data_ptr())]
-            return function(*pointers, *own, layout, ctypes.c_int64(bounds[i]), ctypes.c_int64(bounds[i + 1]))
+        def part(thread: int, first: int, last: int) -> int:
+            own = () if sums is None else (sums[thread],)
+            return function(
+                *map(pointer, (*arrays, *own)), layout, ctypes.c_int64(first), ctypes.c_int64(last)
+            )
 
-        if threads == 1:
-            failures = [part(0)]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                failures = list(pool.map(part, range(threads)))
-        if any(failures):
-            raise MemoryError(f"attention over {layout.n} positions: use a shorter crop or free memory")
+        subject = f"attention over {layout.n} positions"
+        run_shared(part, layout.sequences, torch.get_num_threads(), subject)
 
 
 def _layout_of(qkv: Tensor, axis: int) -> _Layout:
@@ -89,44 +67,7 @@ def _layout_of(qkv: Tensor, axis: int) -> _Layout:
     return _Layout(batch * frames, 1, bins, 0, bins, 1)
 
 
-@lru_cache(maxsize=16)
 def attention_kernel(head_size: int) -> AttentionKernel | None:
-    """The kernel for a head size, compiled when this machine has not done so yet; None (logged) when it cannot be."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        _log.warning(
-            "no C compiler found: attention runs in torch, slower and with more memory (install gcc)"
-        )
-        return None
-    try:
-        library = ctypes.CDLL(str(_compiled(compiler, head_size)))
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        _log.warning(
-            "%s did not compile (%s): attention runs in torch, slower", SOURCE.name, str(reason).strip()
-        )
-        return None
-    return AttentionKernel(library)
-
-
-def _compiled(compiler: str, head_size: int) -> Path:
-    command = [compiler, *FLAGS, f"-DD={head_size}", str(SOURCE)]
-    # A home folder may be shared by machines with different processors.
-    identity = "\n".join([SOURCE.read_text(), *command, platform.machine(), _processor_features()])
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmgan"
-    path = folder / f"attention_{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as temporary:
-            built = Path(temporary) / path.name
-            subprocess.run([*command, "-o", str(built)], check=True, capture_output=True, text=True)
-            built.replace(path)
-    return path
-
-
-def _processor_features() -> str:
-    information = Path("/proc/cpuinfo")
-    if not information.exists():
-        return platform.processor()
-    lines = information.read_text().splitlines()
-    return next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    """The kernel for a head size; None when it cannot be compiled."""
+    library = native_library("relative_attention.c", f"D={head_size}")
+    return None if library is None else AttentionKernel(library)

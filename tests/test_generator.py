@@ -90,7 +90,15 @@ def literal_twin(generator: TSCNet, **settings: int | float) -> LiteralTSCNet:
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize(
-    ("width", "bins", "blocks", "batch", "frames"), [(4, 9, 3, 1, 7), (8, 201, 1, 2, 33), (12, 33, 2, 2, 40)]
+    ("width", "bins", "blocks", "batch", "frames"),
+    [
+        (4, 9, 3, 1, 7),
+        (8, 201, 1, 2, 33),
+        (12, 33, 2, 2, 40),
+        (16, 23, 2, 2, 17),
+        (48, 9, 1, 1, 13),
+        (64, 13, 1, 1, 11),
+    ],
 )
 def test_fast_equals_literal_in_output_gradient_and_batch_statistics(
     mode: str, width: int, bins: int, blocks: int, batch: int, frames: int

@@ -1,0 +1,110 @@
+"""Compiled feed-forward step and causal convolution against the literal equations, with and without dropout."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from cmgan.causal_conv import causal_conv, fused_causal_conv
+from cmgan.feed_forward import feed_forward_step
+from cmgan.native_library import native_library
+
+
+@pytest.fixture(autouse=True)
+def compiled() -> None:
+    if native_library("feed_forward.c") is None:
+        pytest.skip("no C compiler: there is no kernel to test")
+
+
+def step_of(norm: nn.LayerNorm, wide: nn.Linear, narrow: nn.Linear, x: Tensor, rate: float) -> Tensor:
+    return feed_forward_step(x, *((layer.weight, layer.bias) for layer in (norm, wide, narrow)), rate)
+
+
+def layers(channels: int) -> tuple[nn.LayerNorm, nn.Linear, nn.Linear]:
+    norm = nn.LayerNorm(channels)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    return norm, nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+
+
+def assert_equal_with_gradients(actual: Tensor, expected: Tensor, inputs: list[Tensor]) -> None:
+    direction = torch.randn_like(expected)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+    for one, other in zip(
+        torch.autograd.grad(actual, inputs, direction),
+        torch.autograd.grad(expected, inputs, direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * other.abs().max().item())
+
+
+@pytest.mark.parametrize("channels", [16, 48, 64])
+@pytest.mark.parametrize("rows", [1, 95, 200])
+def test_feed_forward_equals_the_literal_equations(channels: int, rows: int) -> None:
+    norm, wide, narrow = layers(channels)
+    x = torch.randn(rows, channels, requires_grad=True)
+    expected = x + 0.5 * narrow(nn.functional.silu(wide(norm(x))))
+    inputs = [x, *(p for layer in (norm, wide, narrow) for p in layer.parameters())]
+    assert_equal_with_gradients(step_of(norm, wide, narrow, x, 0.0), expected, inputs)
+
+
+def test_feed_forward_gradient_meets_the_dropout_of_its_own_forward_pass() -> None:
+    norm, wide, narrow = layers(16)
+    x = torch.randn(40, 16)
+    direction, small = torch.randn(40, 16), 1e-2 * torch.randn(40, 16)
+
+    def loss(at: Tensor) -> Tensor:
+        torch.manual_seed(3)
+        return (step_of(norm, wide, narrow, at, 0.4) * direction).sum()
+
+    at = x.clone().requires_grad_()
+    loss(at).backward()
+    with torch.no_grad():
+        difference = (loss(x + small) - loss(x - small)) / 2
+    assert (at.grad * small).sum().item() == pytest.approx(difference.item(), rel=1e-2)
+
+
+def test_feed_forward_dropout_keeps_the_mean_and_drops_the_asked_share() -> None:
+    norm, wide, narrow = layers(16)
+    x = torch.randn(1, 16).expand(20_000, 16).contiguous()
+    with torch.no_grad():
+        added = step_of(norm, wide, narrow, x, 0.2) - x
+        expected = step_of(norm, wide, narrow, x[:1], 0.0) - x[:1]
+    assert (added == 0).float().mean().item() == pytest.approx(0.2, abs=0.01)
+    torch.testing.assert_close(added.mean(0), expected[0], rtol=0.05, atol=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    frames=st.integers(1, 12),
+    bins=st.integers(1, 20),
+    inputs=st.sampled_from([16, 48, 64, 144]),
+    outputs=st.sampled_from([16, 64]),
+    dilation=st.sampled_from([1, 2, 8]),
+)
+def test_causal_convolution_equals_that_of_torch(
+    batch: int, frames: int, bins: int, inputs: int, outputs: int, dilation: int
+) -> None:
+    x = torch.randn(batch, inputs, frames, bins, requires_grad=True)
+    weight = torch.randn(outputs, inputs, 2, 3) * inputs**-0.5
+    weight.requires_grad_()
+    bias = torch.randn(outputs, requires_grad=True)
+    expected = causal_conv(x, weight, bias, dilation)
+    assert_equal_with_gradients(fused_causal_conv(x, weight, bias, dilation), expected, [x, weight, bias])
+
+
+def test_the_number_of_threads_changes_nothing_but_rounding() -> None:
+    norm, wide, narrow = layers(16)
+    x = torch.randn(101, 16)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            torch.manual_seed(0)
+            results.append(step_of(norm, wide, narrow, x, 0.2))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*results)
