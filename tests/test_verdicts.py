@@ -11,7 +11,7 @@ from cmgan.study.verdicts import Effect, Missing, Rule, Verdict, combine, judge,
 
 MARGIN = 0.1
 LEVEL = 0.99
-STUDIES = 200
+STUDIES = 150
 SUPPORTED, REFUTED, INCONCLUSIVE, NOT_TESTABLE = Verdict
 
 
