@@ -12,7 +12,7 @@ rows at a time, in cache, with nothing of size n × n in memory; the backward pa
 import torch
 from torch import Tensor, nn
 
-from cmgan.conformer_kernels import AttentionStep
+from cmgan.conformer_kernels import AddedLinear, Attention, NormedLinear, kernels_for
 from cmgan.native_attention import attention_kernel
 
 HEADS = 4
@@ -48,22 +48,17 @@ class RelativeAttention(nn.Module):
         return self.dropout(self.to_out(attended.transpose(1, 2).reshape(sequences, n, channels)))
 
     def blockwise_step(self, x: Tensor, norm: nn.LayerNorm, axis: int) -> Tensor | None:
-        """x + attention(norm(x)) along axis 1 or 2 of (B, T, F, C) by the compiled kernel; None without one."""
-        kernel = attention_kernel(x.shape[-1] // HEADS)
+        """x + attention(norm(x)) along axis 1 or 2 of (B, T, F, C) by compiled kernels; None without them."""
+        channels, n = x.shape[-1], x.shape[axis]
+        kernel = attention_kernel(channels // HEADS) if kernels_for(channels) else None
         if kernel is None:
             return None
-        return AttentionStep.apply(
-            x,
-            norm.weight,
-            norm.bias,
-            self._input_weight(),
-            self.table(x.shape[axis]),
-            self.to_out.weight,
-            self.to_out.bias,
-            kernel,
-            axis,
-            self.dropout.p if self.training else 0.0,
-        )
+        flat, weight = x.view(-1, channels), self._input_weight()
+        qkv = NormedLinear.apply(flat, weight * norm.weight, weight @ norm.bias, False)
+        attended = Attention.apply(qkv.view(*x.shape[:-1], 3 * channels), self.table(n), kernel, axis)
+        rate = self.dropout.p if self.training else 0.0
+        w_out, b_out = self.to_out.weight / (1 - rate), self.to_out.bias / (1 - rate)
+        return AddedLinear.apply(flat, attended.view(-1, channels), w_out, b_out, rate).view_as(x)
 
     def table(self, n: int) -> Tensor:
         """Embeddings of the distances n − 1, …, −(n − 1) as columns, (d, 2n − 1)."""

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from cmgan import blockwise
 from cmgan.attention import RelativeAttention
-from cmgan.conformer_kernels import ConvolutionEnd, GatedExpansion
+from cmgan.conformer_kernels import AddedLinear, NormedLinear, kernels_for
 from cmgan.feed_forward import feed_forward_step
 from cmgan.norm_prelu import column_statistics
 
@@ -55,7 +55,7 @@ class HalfStep(nn.Module):
         return torch.add(x, self.fn(x), alpha=0.5)
 
     def blockwise(self, x: Tensor) -> Tensor:
-        """The same, block by block of tokens (CPU, float32)."""
+        """The same, by compiled kernels where there are (CPU, float32)."""
         norm, (wide, _, dropout, narrow, _) = self.fn.norm, self.fn.fn.net
         parameters = ((layer.weight, layer.bias) for layer in (norm, wide, narrow))
         out = feed_forward_step(x.view(-1, x.shape[-1]), *parameters, dropout.p if self.training else 0.0)
@@ -103,14 +103,16 @@ class ConvModule(nn.Module):
         return x + functional.linear(hidden, narrow.weight.squeeze(-1), narrow.bias).view_as(x)
 
     def blockwise(self, x: Tensor, axis: int) -> Tensor:
-        """The same, block by block of tokens (CPU, float32)."""
+        """The same, by compiled kernels where there are (CPU, float32)."""
         norm, _, widen, _, depthwise, batch_norm, _, narrow = self.net
-        flat = x.view(-1, x.shape[-1])
-        gated = GatedExpansion.apply(flat, norm.weight, norm.bias, widen.weight.squeeze(-1), widen.bias)
+        if not kernels_for(x.shape[-1]):
+            return self(x, axis)
+        flat, weight = x.view(-1, x.shape[-1]), widen.weight.squeeze(-1)
+        gated = NormedLinear.apply(flat, weight * norm.weight, widen.bias + weight @ norm.bias, True)
         mixed = depthwise(gated.view(*x.shape[:-1], -1), axis).view(len(flat), -1)
-        mean, deviation = _batch_statistics(batch_norm, mixed)
-        parameters = (batch_norm.weight, batch_norm.bias, narrow.weight.squeeze(-1), narrow.bias)
-        return ConvolutionEnd.apply(flat, mixed, *parameters, mean, deviation, self.training).view_as(x)
+        statistics = _batch_statistics(batch_norm, mixed)
+        layer, affine = (narrow.weight.squeeze(-1), narrow.bias), (batch_norm.weight, batch_norm.bias)
+        return AddedLinear.apply(flat, mixed, *layer, 0.0, *affine, *statistics, self.training).view_as(x)
 
 
 def _batch_statistics(norm: nn.BatchNorm1d, x: Tensor) -> tuple[Tensor, Tensor]:

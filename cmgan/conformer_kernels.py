@@ -1,149 +1,71 @@
-"""Parts of a conformer block on the CPU as autograd functions that work block by block of tokens.
+"""Parts of a conformer block as autograd functions on compiled kernels (`linear_layers.c`): CPU, float32.
 
-Each adds its result to its input and keeps little more than that input: see `cmgan.blockwise`. x is (N, C), float32.
+Each keeps its inputs only and computes the rest again in the backward pass. x is (N, C).
 """
+
+import ctypes
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.nn import functional
 
-from cmgan.blockwise import draw_keep_mask, linear, row_blocks, weight_gradient
+from cmgan.feed_forward import Dropout, draw_dropout
 from cmgan.native_attention import AttentionKernel
+from cmgan.native_library import LANES, native_library, pointer, run_shared
 
-NORM_EPSILON = 1e-5
-
-
-def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalised rows with the mean and inverse deviation that the backward pass needs."""
-    return torch.native_layer_norm(x, [x.shape[-1]], weight, bias, NORM_EPSILON)
+SOURCE = "linear_layers.c"
 
 
-def layer_norm_backward(
-    grad: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, weight: Tensor, bias: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, weight and bias."""
-    return torch.ops.aten.native_layer_norm_backward(
-        grad, x, [x.shape[-1]], mean, deviation, weight, bias, [True, True, True]
-    )
+class _Layer(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("inputs", "outputs")),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "back", "centre", "scale", "shift")),
+        ("dropout", Dropout),
+        ("gated", ctypes.c_int64),
+    ]
 
 
-class AttentionStep(Function):
-    """x + dropout(W_out · attention(norm(x)) + b_out), x (B, T, F, C), attention along T (axis 1) or F (axis 2).
+def kernels_for(channels: int) -> bool:
+    """Whether there are kernels for this width on this machine."""
+    return channels % LANES == 0 and native_library(SOURCE) is not None
 
-    w_in (3C, C): query rows, already scaled, then key and value rows; table: see `AttentionKernel.forward`.
+
+class NormedLinear(Function):
+    """W · norm(x) + b, norm without scale and shift: (N, C) → (N, M).
+
+    gated: values times sigmoid of gates, the two halves of that, (N, M / 2).
     """
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx,
-        x: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        w_in: Tensor,
-        table: Tensor,
-        w_out: Tensor,
-        b_out: Tensor,
-        kernel: AttentionKernel,
-        axis: int,
-        rate: float,
-    ) -> Tensor:
-        channels = x.shape[-1]
-        flat = x.view(-1, channels)
-        qkv = flat.new_empty(len(flat), 3 * channels)
-        for rows in row_blocks(len(flat), 4 * channels):
-            qkv[rows] = linear(layer_norm(flat[rows], gamma, beta)[0], w_in)
-        attended, peaks = kernel.forward(qkv.view(*x.shape[:-1], 3 * channels), table, axis)
-        out = torch.empty_like(flat)
-        mask = torch.empty(len(flat) if rate else 0, channels, dtype=torch.bool)
-        w_scaled, b_scaled = w_out / (1 - rate), b_out / (1 - rate)
-        for rows in row_blocks(len(flat), 4 * channels):
-            step = linear(attended.view_as(flat)[rows], w_scaled, b_scaled)
-            if rate:
-                draw_keep_mask(mask[rows], rate)
-                step.mul_(mask[rows])
-            torch.add(flat[rows], step, out=out[rows])
-        ctx.save_for_backward(x, gamma, beta, w_in, table, w_out, qkv, attended, peaks, mask)
-        ctx.kernel, ctx.axis, ctx.rate = kernel, axis, rate
-        return out.view_as(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        x, gamma, beta, w_in, table, w_out, qkv, attended, peaks, mask = ctx.saved_tensors
-        channels = x.shape[-1]
-        flat, grad_flat = x.view(-1, channels), grad_out.reshape(-1, channels)
-        grad_attended = torch.empty_like(attended)
-        grad_w_out, grad_b_out = torch.zeros_like(w_out), w_out.new_zeros(channels)
-        w_out_back = (w_out.T / (1 - ctx.rate)).contiguous()
-        for rows in row_blocks(len(flat), 4 * channels):
-            grad = grad_flat[rows] * mask[rows] if ctx.rate else grad_flat[rows]
-            part_w, part_b = weight_gradient(grad, attended.view_as(flat)[rows])
-            grad_w_out += part_w
-            grad_b_out += part_b
-            grad_attended.view_as(flat)[rows] = linear(grad, w_out_back)
-        qkv = qkv.view(*x.shape[:-1], 3 * channels)
-        grad_qkv, grad_table = ctx.kernel.backward(qkv, table, attended, peaks, grad_attended, ctx.axis)
-        grad_qkv = grad_qkv.view(-1, 3 * channels)
-        grad_x = torch.empty_like(flat)
-        sums = [torch.zeros_like(p) for p in (gamma, beta, w_in)]
-        w_in_back = w_in.T.contiguous()
-        for rows in row_blocks(len(flat), 4 * channels):
-            normed, mean, deviation = layer_norm(flat[rows], gamma, beta)
-            grad_w_in, _ = weight_gradient(grad_qkv[rows], normed)
-            grad = linear(grad_qkv[rows], w_in_back)
-            grad, *grad_norm = layer_norm_backward(grad, flat[rows], mean, deviation, gamma, beta)
-            torch.add(grad, grad_flat[rows], out=grad_x[rows])
-            for total, part in zip(sums, (*grad_norm, grad_w_in), strict=True):
-                total += part
-        grads = (grad_x.view_as(x), *sums, grad_table)
-        return *grads, grad_w_out / (1 - ctx.rate), grad_b_out / (1 - ctx.rate), None, None, None
-
-
-class GatedExpansion(Function):
-    """Gated linear unit of W · norm(x) + b: (N, C) → (N, 2C), W (4C, C): 2C rows for the values, 2C for the gates."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, gamma: Tensor, beta: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        half = len(w) // 2
-        out = x.new_empty(len(x), half)
-        for rows in row_blocks(len(x), len(w)):
-            normed = layer_norm(x[rows], gamma, beta)[0]
-            gate = linear(normed, w[half:], b[half:]).sigmoid_()
-            torch.mul(linear(normed, w[:half], b[:half]), gate, out=out[rows])
-        ctx.save_for_backward(x, gamma, beta, w, b)
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, gated: bool) -> Tensor:
+        x, arrays = x.contiguous(), _arrays(weight, bias)
+        out = x.new_empty(len(x), len(weight) // (2 if gated else 1))
+        ctx.save_for_backward(x, *arrays)
+        ctx.gated = gated
+        layer = _layer(arrays, (), draw_dropout(0.0), gated)
+        _run(native_library(SOURCE).normed_linear, (x, out), None, layer, len(x))
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor, ...]:
-        x, gamma, beta, w, b = ctx.saved_tensors
-        half = len(w) // 2
-        grad_out = grad_out.contiguous()
-        grad_x = torch.empty_like(x)
-        sums = [torch.zeros_like(p) for p in (gamma, beta, w[:half], w[half:], b[:half], b[half:])]
-        value_back, gate_back = w[:half].T.contiguous(), w[half:].T.contiguous()
-        for rows in row_blocks(len(x), len(w)):
-            normed, mean, deviation = layer_norm(x[rows], gamma, beta)
-            gate = linear(normed, w[half:], b[half:]).sigmoid_()
-            grad_gate = linear(normed, w[:half], b[:half]).mul_(grad_out[rows])
-            grad_gate = torch.ops.aten.sigmoid_backward(grad_gate, gate)
-            grad_value = gate.mul_(grad_out[rows])
-            grad_w_value, grad_b_value = weight_gradient(grad_value, normed)
-            grad_w_gate, grad_b_gate = weight_gradient(grad_gate, normed)
-            grad = linear(grad_value, value_back).add_(linear(grad_gate, gate_back))
-            grad_x[rows], *grad_norm = layer_norm_backward(grad, x[rows], mean, deviation, gamma, beta)
-            parts = (*grad_norm, grad_w_value, grad_w_gate, grad_b_value, grad_b_gate)
-            for total, part in zip(sums, parts, strict=True):
-                total += part
-        return grad_x, *sums[:2], torch.cat(sums[2:4]), torch.cat(sums[4:])
+    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        x, *arrays = ctx.saved_tensors
+        grad_out, grad_x = grad_out.contiguous(), torch.empty_like(x)
+        sums = x.new_zeros(torch.get_num_threads(), arrays[0].numel() + len(arrays[1]))
+        layer = _layer(arrays, (), draw_dropout(0.0), ctx.gated)
+        function = native_library(SOURCE).normed_linear_backward
+        _run(function, (x, grad_out, grad_x), sums, layer, len(x))
+        grad_weight, grad_bias = sums.sum(0).split([arrays[0].numel(), len(arrays[1])])
+        return grad_x, grad_weight.view_as(arrays[2]), grad_bias, None
 
 
-class ConvolutionEnd(Function):
-    """x + W · swish(batch norm(c)) + b: x (N, C), c (N, 2C), W (C, 2C).
+class AddedLinear(Function):
+    """x + dropout(W · f(c) + b): x (N, C), c (N, M), dropout at `rate` without its factor, that W and b hold.
 
-    mean and deviation (inverse, 2C) are those of c itself (`of_batch`), through which the gradient flows, or fixed.
+    f: the identity, or, where `gamma` is given, swish(batch norm(c)); mean and deviation (inverse) are those of c
+    itself (`of_batch`), through which the gradient flows, or fixed.
     """
 
     @staticmethod
@@ -151,50 +73,86 @@ class ConvolutionEnd(Function):
         ctx: FunctionCtx,
         x: Tensor,
         c: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        w: Tensor,
-        b: Tensor,
-        mean: Tensor,
-        deviation: Tensor,
-        of_batch: bool,
+        weight: Tensor,
+        bias: Tensor,
+        rate: float,
+        gamma: Tensor | None = None,
+        beta: Tensor | None = None,
+        mean: Tensor | None = None,
+        deviation: Tensor | None = None,
+        of_batch: bool = False,
     ) -> Tensor:
+        x, c, arrays = x.contiguous(), c.contiguous(), _arrays(weight, bias)
+        norm = () if gamma is None else (mean, gamma * deviation, beta.contiguous())
         out = torch.empty_like(x)
-        scale = gamma * deviation
-        shift = beta - mean * scale
-        for rows in row_blocks(len(x), c.shape[1]):
-            hidden = functional.silu(torch.addcmul(shift, c[rows], scale), inplace=True)
-            torch.add(x[rows], linear(hidden, w, b), out=out[rows])
-        ctx.save_for_backward(c, gamma, beta, w, mean, deviation)
-        ctx.of_batch = of_batch
+        ctx.save_for_backward(c, deviation, *arrays, *norm)
+        ctx.dropout, ctx.of_batch = draw_dropout(rate), of_batch
+        _run(
+            native_library(SOURCE).added_linear, (x, c, out), None, _layer(arrays, norm, ctx.dropout), len(x)
+        )
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        c, gamma, beta, w, mean, deviation = ctx.saved_tensors
-        grad_out = grad_out.contiguous()
-        grad_c = torch.empty_like(c)
-        grad_w, grad_b = torch.zeros_like(w), w.new_zeros(len(w))
-        grad_gamma, grad_beta = torch.zeros_like(gamma), torch.zeros_like(beta)
-        w_back = w.T.contiguous()
-        scale = gamma * deviation
-        shift = beta - mean * scale
-        for rows in row_blocks(len(c), c.shape[1]):
-            before = torch.addcmul(shift, c[rows], scale)
-            part_w, part_b = weight_gradient(grad_out[rows], functional.silu(before))
-            grad_w += part_w
-            grad_b += part_b
-            grad = torch.ops.aten.silu_backward(linear(grad_out[rows], w_back), before)
-            grad_c[rows] = grad
-            grad_beta += grad.sum(0)
-            grad_gamma += grad.mul_(c[rows] - mean).sum(0)
-        grad_gamma *= deviation
+        c, deviation, *arrays = ctx.saved_tensors
+        arrays, norm = arrays[:3], arrays[3:]
+        grad_out, grad_c = grad_out.contiguous(), torch.empty_like(c)
+        sizes = [arrays[0].numel(), len(arrays[1]), *([c.shape[1]] * 2 if norm else [])]
+        sums = c.new_zeros(torch.get_num_threads(), sum(sizes))
+        layer = _layer(arrays, norm, ctx.dropout)
+        function = native_library(SOURCE).added_linear_backward
+        _run(function, (c, grad_out, grad_c), sums, layer, len(c))
+        grad_weight, grad_bias, *grad_norm = sums.sum(0).split(sizes)
+        grads = (grad_out, grad_c, grad_weight.view_as(arrays[2]), grad_bias, None)
+        if not norm:
+            return *grads, None, None, None, None, None
+        (mean, scale, _), (grad_beta, grad_scale) = norm, grad_norm
+        grad_gamma = grad_scale * deviation
         if ctx.of_batch:
             slope = -scale * deviation * grad_gamma / len(c)
             offset = -scale * grad_beta / len(c) - mean * slope
-        else:
-            slope, offset = torch.zeros_like(mean), torch.zeros_like(mean)
-        for rows in row_blocks(len(c), c.shape[1]):
-            grad_c[rows].mul_(scale).addcmul_(c[rows], slope).add_(offset)
-        return grad_out, grad_c, grad_gamma, grad_beta, grad_w, grad_b, None, None, None
+            grad_c.add_(torch.addcmul(offset, c, slope))
+        return *grads, grad_gamma, grad_beta, None, None, None
+
+
+class Attention(Function):
+    """Attention of (B, T, F, 3C) queries (scaled), keys and values along axis 1 or 2 → (B, T, F, C).
+
+    table: see `AttentionKernel.forward`.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, qkv: Tensor, table: Tensor, kernel: AttentionKernel, axis: int) -> Tensor:
+        out, peaks = kernel.forward(qkv, table, axis)
+        ctx.save_for_backward(qkv, table, out, peaks)
+        ctx.kernel, ctx.axis = kernel, axis
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        return *ctx.kernel.backward(*ctx.saved_tensors, grad_out.contiguous(), ctx.axis), None, None
+
+
+def _arrays(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return weight.T.contiguous(), bias.contiguous(), weight.contiguous()
+
+
+def _layer(
+    arrays: tuple[Tensor, ...], norm: tuple[Tensor, ...], dropout: Dropout, gated: bool = False
+) -> _Layer:
+    addresses = [*map(pointer, (*arrays, *norm)), *([None] * (3 - len(norm)))]
+    return _Layer(*arrays[0].shape, *addresses, dropout, gated)
+
+
+def _run(
+    function: Callable[..., int], arrays: tuple[Tensor, ...], sums: Tensor | None, layer: _Layer, rows: int
+) -> None:
+    """Share the rows among threads; each adds to its own row of `sums`."""
+
+    def part(thread: int, first: int, last: int) -> int:
+        own = () if sums is None else (sums[thread],)
+        return function(*map(pointer, (*arrays, *own)), layer, ctypes.c_int64(first), ctypes.c_int64(last))
+
+    run_shared(part, rows, torch.get_num_threads(), f"a linear layer over {rows} tokens")

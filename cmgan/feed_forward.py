@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from cmgan.native_library import LANES, native_library, pointer, run_shared
 
 
-class _Dropout(ctypes.Structure):
+class Dropout(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint32) for name in ("seed", "second_seed", "threshold")]
 
 
@@ -18,7 +18,7 @@ class _Layer(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("tokens", "channels", "hidden")),
         *((name, ctypes.c_void_p) for name in ("w1", "b1", "w2", "b2", "w1_back", "w2_back")),
-        ("dropout", _Dropout),
+        ("dropout", Dropout),
     ]
 
 
@@ -41,10 +41,10 @@ def feed_forward_step(
     return _FeedForward.apply(x, w1 * gamma, b1 + w1 @ beta, w2 * (0.5 / kept**2), b2 * (0.5 / kept), rate)
 
 
-def draw_dropout(rate: float) -> _Dropout:
+def draw_dropout(rate: float) -> Dropout:
     """Seeds from torch's generator for a layer's dropout."""
     seeds = torch.randint(0, 2**32, (2,)).tolist() if rate else (0, 0)
-    return _Dropout(*seeds, round(rate * 2**32))
+    return Dropout(*seeds, round(rate * 2**32))
 
 
 class _FeedForward(Function):

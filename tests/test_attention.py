@@ -47,7 +47,7 @@ def test_torch_path_equals_the_literal_one(positions: int) -> None:
     batch=st.integers(1, 2),
     frames=st.integers(1, 37),
     bins=st.integers(1, 37),
-    head_size=st.sampled_from([1, 2, 3, 4, 16]),
+    head_size=st.sampled_from([4, 8, 12, 16]),
     axis=st.sampled_from([1, 2]),
     scale=st.sampled_from([0.1, 1.0, 5.0]),
 )
@@ -83,17 +83,17 @@ def test_kernel_equals_the_literal_equations(
 
 @pytest.mark.usefixtures("compiled")
 def test_distances_beyond_the_reach_share_one_embedding() -> None:
-    attention, literal = twins(8)
-    x = torch.randn(1, REACH + 30, 1, 8)
-    norm = nn.LayerNorm(8)
+    attention, literal = twins(16)
+    x = torch.randn(1, REACH + 30, 1, 16)
+    norm = nn.LayerNorm(16)
     expected = x + literal(norm(x).squeeze(2)).unsqueeze(2)
     torch.testing.assert_close(attention.blockwise_step(x, norm, 1), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.usefixtures("compiled")
 def test_result_does_not_depend_on_the_number_of_threads() -> None:
-    attention, norm = RelativeAttention(8, 0.0), nn.LayerNorm(8)
-    x = torch.randn(1, 20, 7, 8)
+    attention, norm = RelativeAttention(16, 0.0), nn.LayerNorm(16)
+    x = torch.randn(1, 20, 7, 16)
     before = torch.get_num_threads()
     results = []
     try:
@@ -111,8 +111,8 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
 def test_without_a_working_compiler_torch_takes_over_and_says_so(
     fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    block = ConformerBlock(8, 0.0, axis=1, fused=True)
-    x = torch.randn(1, 9, 5, 8)
+    block = ConformerBlock(16, 0.0, axis=1, fused=True)
+    x = torch.randn(1, 9, 5, 16)
     expected = block(x)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if fault == "no compiler":

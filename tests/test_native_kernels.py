@@ -108,3 +108,15 @@ def test_the_number_of_threads_changes_nothing_but_rounding() -> None:
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*results)
+
+
+def test_dropout_draws_are_independent_between_calls_and_neighbours_and_follow_the_seed() -> None:
+    norm, wide, narrow = layers(16)
+    x = torch.randn(1, 16).expand(30_000, 16).contiguous()
+    with torch.no_grad():
+        torch.manual_seed(5)
+        first, second = (step_of(norm, wide, narrow, x, 0.3) != x for _ in range(2))
+        torch.manual_seed(5)
+        assert torch.equal(first, step_of(norm, wide, narrow, x, 0.3) != x)
+    for one, other in ((first, second), (first[1:], first[:-1]), (first[:, 1:], first[:, :-1])):
+        assert (one & other).float().mean().item() == pytest.approx(0.7**2, abs=0.005)
