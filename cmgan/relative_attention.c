@@ -10,51 +10,37 @@
  * base(s) = (s / inner) * outer_step + (s % inner) * inner_step counts tokens. qkv has 3 * HEADS * D floats a token,
  * out has HEADS * D. e is (D, 2n - 1), column c holding distance n - 1 - c.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "matrix_products.h"
 
 #ifndef D
 #define D 16
 #endif
 #define HEADS 4
-#define LANES 16
 #define BLOCK 4
 #define MARGIN 32 /* zeros on both sides of a row, so that shifted and rounded-up loads stay inside */
 
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 
 typedef struct {
     int64_t sequences, inner, outer_step, inner_step, n, step;
 } Layout;
 
-/* The value stays in a register: compilers otherwise load it again for each use, and loads are what limits here. */
-#if defined(__AVX512F__)
-#define IN_REGISTER(v) __asm__("" : "+v"(v))
-#else
-#define IN_REGISTER(v) (void)(v)
-#endif
-
-static inline vec load(const float *p) {
-    vec v = *(const loose *)p;
-    IN_REGISTER(v);
-    return v;
-}
-static inline void store(float *p, vec v) { *(loose *)p = v; }
-static inline vec splat(float x) { return x - (vec){0}; }
-
 static inline vec larger(vec a, vec b) {
     ivec first = a > b;
     return (vec)((first & (ivec)a) | (~first & (ivec)b));
 }
 
-#define EVEN ((ivec){0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30})
-static inline vec pair_sums(vec a, vec b) { return __builtin_shuffle(a, b, EVEN) + __builtin_shuffle(a, b, EVEN + 1); }
-static inline vec pair_larger(vec a, vec b) {
-    return larger(__builtin_shuffle(a, b, EVEN), __builtin_shuffle(a, b, EVEN + 1));
-}
+/* Lanes 0, 2, 4, ... or 1, 3, 5, ... of a, then those of b; the two compilers spell it differently. */
+#if defined(__clang__)
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#else
+#define EVENS ((ivec){0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30})
+#define EVEN(a, b) __builtin_shuffle(a, b, EVENS)
+#define ODD(a, b) __builtin_shuffle(a, b, EVENS + 1)
+#endif
+static inline vec pair_sums(vec a, vec b) { return EVEN(a, b) + ODD(a, b); }
+static inline vec pair_larger(vec a, vec b) { return larger(EVEN(a, b), ODD(a, b)); }
 
 /* Lane i of the result is the sum of the lanes of v[i]; v is overwritten. */
 static inline vec sums(vec v[LANES]) {
