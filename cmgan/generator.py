@@ -15,9 +15,9 @@ class TSCNet(nn.Module):
     """Compressed noisy spectrum (B, 2, T, F) → estimated real and imaginary part, (B, 1, T, F) each.
 
     num_channel: width C, a multiple of 4; num_features: odd number of bins F; dropout: rate in attention output and
-    feed-forward; fused: on the CPU in float32, run chains of operations block by block in cache (same numbers, a
-    third of the time, a fifth of the memory). Source: paper arXiv 2209.11112, section III; sizes and state-dict names
-    are public code facts.
+    feed-forward; fused: on the CPU in float32, run chains of operations in cache, at widths that are multiples of 16
+    by compiled kernels (same numbers, a third of the time and of the memory or less). Source: paper arXiv 2209.11112,
+    section III; sizes and state-dict names are public code facts.
     """
 
     def __init__(
