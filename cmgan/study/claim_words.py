@@ -100,6 +100,15 @@ def claims_text(run: JudgedRun) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def claims_markdown(run: JudgedRun) -> str:
+    """The table of claims in Markdown, for a README: claim, verdict, and the effect or why there is no verdict."""
+    rows = [
+        f"| {row.claim} {row.title} | {row.verdict} | {row.effect or row.why} |"
+        for row in claims_text(run).rename(columns={"why not decided": "why"}).itertuples()
+    ]
+    return "\n".join(["| claim | verdict | on what |", "|---|---|---|", *rows]) + "\n"
+
+
 def predictions_text(run: JudgedRun) -> pd.DataFrame:
     """Every prediction and control as text: prediction, what it says, its rule, what was found, its verdict."""
     judged = [one for claim in run.claims for one in claim.predictions]

@@ -31,6 +31,15 @@ WORDS: dict[str, FigureWords] = {
         "Six line charts against epoch, one line an arm: PESQ, gain of the estimate, spectral inconsistency; "
         "magnitude loss, time loss against the published target, time loss against the normalised target.",
     ),
+    "one_clip": FigureWords(
+        "One clip: what the discriminator sees and what a listener hears",
+        "Compare the first two rows of a column. The upper one is the spectrum that the generator writes, which the "
+        "magnitude loss and the discriminator judge; the one below is the spectrum of the waveform that comes out "
+        "of it. Where the phases of overlapping frames disagree, frames cancel: the second row is weaker than the "
+        "first, and the waveform quiet. The clip is the one with the median difference in PESQ.",
+        "A column for clean speech and each arm; spectrogram written by the generator, spectrogram of its waveform, "
+        "and the waveform, with PESQ, gain and inconsistency in the title.",
+    ),
     "validation_pesq": FigureWords(
         "PESQ over training",
         "Look for curves that rise and then fall. Thin lines are single seeds, bold lines their mean: an arm falls "

@@ -21,6 +21,7 @@ from cmgan.study.claim_page import (
     unknown_list,
 )
 from cmgan.study.claim_results import JudgedRun, claims_frame
+from cmgan.study.claim_words import claims_markdown
 from cmgan.study.comparison import Comparison
 from cmgan.study.figure_words import WORDS, FigureWords
 from cmgan.study.paths import repository_root
@@ -35,6 +36,8 @@ from cmgan.study.table_files import write_table
 TEMPLATE = Path(__file__).with_name("report_page.html.j2")
 PAGE_DOTS_PER_INCH = 140
 PNG_DOTS_PER_INCH = 200
+# Drawn from networks and recordings, which a run that is only kept for its tables no longer has.
+OPTIONAL_FIGURES = ("one_clip",)
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,10 @@ def write_report(
     tables = report_tables(compared)
     write_tables(tables, folder / "tables")
     write_table(claims_frame(judged), folder / "claims.csv")
-    figures = [
-        page_figure(folder / "figures" / f"{name}.png", folder)
-        for name in figure_frames(results, compared, judged)
-    ]
+    (folder / "claims.md").write_text(claims_markdown(judged))
+    names = [*figure_frames(results, compared, judged)]
+    names += [name for name in OPTIONAL_FIGURES if _is_drawn(folder, name)]
+    figures = [page_figure(folder / "figures" / f"{name}.png", folder) for name in names]
     facts = provenance(results, root or repository_root())
     sections = _sections(results, compared, judged, figures, tables, facts)
     environment = jinja2.Environment(
@@ -123,7 +126,11 @@ def _sections(
         Section("change", "What to change in your code", lists=advice_lists(judged)),
         Section("unknown", "What remains unknown", lists=[unknown_list(judged)]),
         Section(
-            "answer", "In short", points=answer(compared), text=[findings.RULE], figures=drawn("mechanism")
+            "answer",
+            "In short",
+            points=answer(compared),
+            text=[findings.RULE],
+            figures=drawn("mechanism", "one_clip"),
         ),
         Section(
             "run", "What was run", points=[f"`{arm}`: {describe(arm)}" for arm in results.arms], facts=facts
@@ -187,6 +194,10 @@ def page_figure(png: Path, folder: Path) -> PageFigure:
     files = [png.with_suffix(f".{suffix}") for suffix in ("csv", "svg", "pdf", "png")]
     links = {file.suffix[1:].upper(): _relative(file, folder) for file in files if file.is_file()}
     return PageFigure(png.stem, WORDS[png.stem], base64.b64encode(data).decode(), width, height, links)
+
+
+def _is_drawn(folder: Path, name: str) -> bool:
+    return (folder / "figures" / f"{name}.png").is_file()
 
 
 def _figures_of(step: Path, folder: Path) -> list[PageFigure]:

@@ -6,9 +6,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cmgan.study import plots_claims, plots_comparison, plots_training
+from cmgan.study import plots_claims, plots_clip, plots_comparison, plots_training
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.claim_results import JudgedRun
+from cmgan.study.clip_views import clip_views
 from cmgan.study.comparison import Comparison
 from cmgan.study.failure_doses import failure_doses, plot_failure_doses
 from cmgan.study.figure_files import PlotFunction, draw
@@ -18,6 +19,7 @@ from cmgan.study.training_tables import distribution, gradient_norms
 PLOTS: dict[str, PlotFunction] = {
     "claims_forest": plots_claims.claims_forest,
     "mechanism": plots_training.mechanism,
+    "one_clip": plots_clip.one_clip,
     "validation_pesq": plots_training.validation_pesq,
     "final_metrics": plots_comparison.final_metrics,
     "differences": plots_comparison.differences,
@@ -29,7 +31,7 @@ PLOTS: dict[str, PlotFunction] = {
 
 
 def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) -> dict[str, pd.DataFrame]:
-    """The frame of every figure of `PLOTS` that this run can draw."""
+    """The frame of every figure of `PLOTS` that this run's tables can draw."""
     epochs, steps, skips = results.epochs, results.steps, compared.skip_rates
     # More arms than these would hide each other; the others have a panel each in validation_pesq.
     shown = list(results.arms)[: plots_training.OVERLAID_ARMS]
@@ -49,6 +51,12 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
         "gradient_norms": gradient_norms(steps, recipe_of("gradient_clipping").gradient_clip),
     }
     return {name: frame for name, frame in drawn.items() if len(frame)}
+
+
+def clip_frames(results: RunResults) -> dict[str, pd.DataFrame]:
+    """The frame of `one_clip`, where two of its arms left a generator; needs the networks and the recordings."""
+    frame = clip_views(results)
+    return {"one_clip": frame} if len(frame) else {}
 
 
 def draw_figures(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, Figure]:
