@@ -19,3 +19,9 @@ def test_the_closure_leaves_out_what_a_module_does_not_import():
 def test_a_module_without_a_file_is_named():
     with pytest.raises(FileNotFoundError, match=r"cmgan\.nowhere"):
         code_closure(["cmgan.nowhere"], ROOT)
+
+
+def test_the_closure_holds_the_c_sources_that_a_module_names_and_their_headers():
+    files = code_closure(["cmgan.feed_forward"], ROOT)
+    assert {"cmgan/feed_forward.c", "cmgan/dropout.h"} <= set(files)
+    assert "cmgan/relative_attention.c" not in files

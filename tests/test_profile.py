@@ -35,6 +35,7 @@ def test_overrides_replace_settings_with_yaml_values():
         ("channels=18", "multiple of 4"),
         ("corpus=librispeech", "synthetic, folder, voicebank"),
         ("seeds=[]", "seeds"),
+        ("run=trial epochs=3", "names a folder"),
     ],
 )
 def test_a_bad_override_is_refused_in_one_line_that_says_what_to_use(override, named):

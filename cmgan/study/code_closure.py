@@ -1,13 +1,17 @@
 """Which of the project's own files a module needs: what a step must rerun for when it changes."""
 
 import ast
+import re
 from pathlib import Path
 
 OWN_PACKAGES = ("cmgan", "data_prep")
+INCLUDE = re.compile(r'#include "([^"]+)"')
 
 
 def code_closure(modules: list[str], root: Path) -> list[str]:
     """Files (relative to `root`, sorted) of the modules and of all own modules they import, however deep.
+
+    C sources that a module names, and the headers these include, belong to it.
 
     Raises FileNotFoundError for a module without a file.
     """
@@ -19,7 +23,8 @@ def code_closure(modules: list[str], root: Path) -> list[str]:
             continue
         found[module] = _file_of(module, root)
         waiting += [name for name in _imports(found[module]) if _exists(name, root)]
-    return sorted(str(path.relative_to(root)) for path in set(found.values()))
+    modules_and_sources = {source for path in found.values() for source in (path, *_c_sources(path))}
+    return sorted(str(path.relative_to(root)) for path in modules_and_sources)
 
 
 def notebook_modules(notebook: Path) -> list[str]:
@@ -30,6 +35,21 @@ def notebook_modules(notebook: Path) -> list[str]:
     names = {name for cell in cells if cell.cell_type == "code" for name in _imports_in(cell.source)}
     root = notebook.parents[1]
     return sorted(name for name in names if _exists(name, root))
+
+
+def _c_sources(module: Path) -> set[Path]:
+    """C files beside a module that its text names, with the headers beside them that they include."""
+    texts = (node.value for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant))
+    waiting = [
+        module.with_name(text) for text in texts if isinstance(text, str) and re.fullmatch(r"\w+\.c", text)
+    ]
+    found: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path.is_file() and path not in found:
+            found.add(path)
+            waiting += [path.with_name(name) for name in INCLUDE.findall(path.read_text())]
+    return found
 
 
 def _imports(path: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """A profile: everything that one call of the study runs, read from YAML and checked before anything starts."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from cmgan.recipe import Budget
 from cmgan.study.arms import arm
 
 CORPORA = ("synthetic", "folder", "voicebank")
+FOLDER_NAME = re.compile(r"[\w-][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Profile:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name), field.type)
+        if not FOLDER_NAME.fullmatch(self.run):
+            raise ValueError(
+                f"run is {self.run!r}: it names a folder, so use letters, digits, '_', '-' and '.'"
+            )
         if self.corpus not in CORPORA:
             raise ValueError(f"corpus is {self.corpus!r}: use one of {', '.join(CORPORA)}")
         if self.corpus != "synthetic" and not self.corpus_path:
