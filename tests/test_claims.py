@@ -236,3 +236,15 @@ def test_effects_are_worded_with_interval_n_and_seeds():
     together = Effect(1, 1, 1, 1, 1, 2, "processes", "outcome", detail="out of step")
     assert effect_in_words(together) == "out of step: yes, 2 processes"
     assert effect_in_words(Missing("arm skip_56 was not run")) == "no evidence: arm skip_56 was not run"
+
+
+def test_whether_there_is_a_collapse_is_asked_at_95_percent(tmp_path):
+    root = simulate_run(tmp_path / "results" / "laptop", ("published", "normalised_target"))
+    judged = judge_run(load_run(root))
+    (fall,) = [control.judged.found for control in judged.controls if control.judged.prediction.id == "K1"]
+    assert (fall.low, fall.high) == (fall.low95, fall.high95)
+    assert all(
+        one.found.high95 <= one.found.high
+        for one in judged.claims[11].deciding
+        if isinstance(one.found, Effect)
+    )

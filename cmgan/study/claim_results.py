@@ -1,6 +1,6 @@
 """A run judged: every prediction, every control and every claim, with the effects behind them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -80,7 +80,15 @@ def judge_run(results: RunResults, claims: Claims | None = None) -> JudgedRun:
         found = find(available, prediction.function, prediction.arguments)
         return Judged(prediction, found, judge(found, prediction.rule))
 
-    controls = tuple(JudgedControl(control, judged(control.prediction)) for control in claims.controls)
+    def controlled(control: Control) -> JudgedControl:
+        one = judged(control.prediction)
+        if control.role != "collapse" or isinstance(one.found, Missing):
+            return JudgedControl(control, one)
+        # Whether there is a collapse to explain is asked before all claims and is none of them: the 95 % interval.
+        found = replace(one.found, low=one.found.low95, high=one.found.high95)
+        return JudgedControl(control, Judged(one.prediction, found, judge(found, one.prediction.rule)))
+
+    controls = tuple(map(controlled, claims.controls))
     collapsed = JudgedRun((), controls, claims.level).collapsed
     return JudgedRun(
         tuple(

@@ -147,7 +147,7 @@ def rules_in_words(run: JudgedRun) -> list[str]:
         "passes in up to one of 2^S studies.",
         f"A difference of PESQ matters from {MARGIN_PESQ:g} on. A claim is refuted when one of its deciding "
         "predictions is, supported when all are, not testable when there is evidence for none. Claims about the "
-        "collapse are decided only where the collapse certainly appeared.",
+        "collapse are decided only where a control says, by its 95 % interval, that there was one.",
     ]
 
 

@@ -1,0 +1,22 @@
+import csv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_table_of_claims_in_the_readme_is_the_one_that_the_reference_run_computed():
+    computed = (ROOT / "results" / "reference" / "report" / "claims.md").read_text()
+    assert computed.count("\n| C") == 18
+    assert computed in (ROOT / "README.md").read_text()
+
+
+def test_the_speed_table_in_the_readme_holds_the_ratios_of_the_benchmark():
+    readme = (ROOT / "README.md").read_text().splitlines()
+    with (ROOT / "results" / "benchmarks" / "generator.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["implementation"] == "fused"]
+    for row in rows:
+        (line,) = [line for line in readme if line.startswith(f"| {row['configuration']} |")]
+        assert (
+            f"| {float(row['ratio_time']):.2f} | {float(row['ratio_memory']):.0%} |".replace("%", " %")
+            in line
+        )
