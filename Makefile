@@ -36,6 +36,7 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 # The lock is installed whole, so that every machine runs the same versions; the package itself is linked.
+# What an interrupted set-up left is cleared: it may be of another Python.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is older than Python 3.11: call make PYTHON=<a newer one>"; exit 1; }
@@ -44,7 +45,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@command -v cc >/dev/null || command -v gcc >/dev/null \
 	  || { echo "pesq is compiled on installation: install a C compiler (Debian: apt install gcc python3-dev)"; exit 1; }
 	@echo "Setting up .venv from requirements.lock: some minutes, once"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv $(if $(wildcard $(INSTALLED)),,--clear) .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(INSTALLED)
