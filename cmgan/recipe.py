@@ -33,6 +33,7 @@ class Recipe:
     gradient_clip: largest L2 norm of each network's gradient; 0 leaves gradients alone.
     reshuffle: a new order of utterances every epoch, or the same order in all of them.
     patience: epochs without a lower validation loss after which training stops; 0 never stops.
+    batch_size: crops a batch, where that is what sets an arm apart; 0 takes the budget's.
     """
 
     time_target: TimeTarget = "normalised"
@@ -46,6 +47,7 @@ class Recipe:
     patience: int = 0
     minimum_improvement: float = 1e-4
     shuffled_labels: bool = False
+    batch_size: int = 0
 
     def __post_init__(self) -> None:
         _check_choice("time_target", self.time_target, TimeTarget)
@@ -56,6 +58,8 @@ class Recipe:
             raise ValueError(
                 f"injected_failure_rate is {self.injected_failure_rate}: use a share from 0 to 1"
             )
+        if self.batch_size < 0:
+            raise ValueError(f"batch_size is {self.batch_size}: use at least 1, or 0 for the budget's")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,11 @@ class Budget:
             )
         if self.crop_seconds < 0.25:
             raise ValueError(f"crop_seconds is {self.crop_seconds}: PESQ needs at least 0.25 s")
+
+
+def budget_for(recipe: Recipe, budget: Budget) -> Budget:
+    """The budget with the recipe's own batch size, where it has one."""
+    return dataclasses.replace(budget, batch_size=recipe.batch_size or budget.batch_size)
 
 
 def as_dictionary(settings: Recipe | Budget) -> dict:

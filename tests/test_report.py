@@ -17,7 +17,7 @@ from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run
 
 ROOT = Path(__file__).parents[1]
-ARMS = ("published", "normalised_target", "skip_56")
+ARMS = ("published", "normalised_target", "skip_56", "published_batch_1")
 # A simulated run has tables, but neither networks nor recordings.
 REPORT_PLOTS = [name for name in report_figures.PLOTS if name not in OPTIONAL_FIGURES]
 

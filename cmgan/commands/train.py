@@ -46,7 +46,7 @@ def train(
     ] = False,
 ) -> None:
     """Train one arm on the utterances of a manifest: logs, config.json, generator.pt and generator_best.pt."""
-    from cmgan.recipe import Budget
+    from cmgan.recipe import Budget, budget_for
     from cmgan.study.arms import arm as recipe_of
     from cmgan.training import TrainingRun
     from cmgan.training import train as train_run
@@ -63,7 +63,7 @@ def train(
         )
     except ValueError as error:
         stop(str(error), Outcome.USAGE)
-    run = TrainingRun(manifest, output, recipe, budget, seed, f"{arm}-{seed}", tracker)
+    run = TrainingRun(manifest, output, recipe, budget_for(recipe, budget), seed, f"{arm}-{seed}", tracker)
     with input_errors():
         folder = train_run(run, partial(typer.echo, err=as_json))
     if as_json:

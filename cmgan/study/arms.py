@@ -8,7 +8,10 @@ from cmgan.recipe import LossWeights, Recipe
 PUBLISHED = Recipe(time_target="published", labels="skip_batch", reshuffle=False)
 NORMALISED = replace(PUBLISHED, time_target="normalised")
 
+BATCH_MEAN = replace(PUBLISHED, labels="batch_mean")
+
 INJECTED_PERCENTAGES = (10, 25, 56, 90)
+BATCH_SIZES = (1, 2, 4)
 
 ARMS: dict[str, Recipe] = {
     "published": PUBLISHED,
@@ -22,7 +25,7 @@ ARMS: dict[str, Recipe] = {
     "reanalysed_metric": replace(PUBLISHED, metric_input="reanalysed"),
     "gradient_clipping": replace(PUBLISHED, gradient_clip=5.0),
     "early_stopping": replace(PUBLISHED, patience=15),
-    "batch_mean_labels": replace(PUBLISHED, labels="batch_mean"),
+    "batch_mean_labels": BATCH_MEAN,
     "batch_mean_56": replace(PUBLISHED, labels="batch_mean", injected_failure_rate=0.56),
     "mask_56": replace(PUBLISHED, labels="mask", injected_failure_rate=0.56),
     "mpsenet": Recipe(generator="mpsenet", metric_input="reanalysed"),
@@ -36,6 +39,15 @@ ARMS: dict[str, Recipe] = {
     **{
         f"normalised_skip_{percent}": replace(NORMALISED, injected_failure_rate=percent / 100)
         for percent in INJECTED_PERCENTAGES
+    },
+    **{
+        f"{name}_batch_{size}": replace(recipe, batch_size=size)
+        for name, recipe in {
+            "published": PUBLISHED,
+            "normalised_target": NORMALISED,
+            "batch_mean_labels": BATCH_MEAN,
+        }.items()
+        for size in BATCH_SIZES
     },
     # Controls: neither of the two suspects, and a discriminator that can learn nothing about a sample.
     "normalised_no_metric": replace(NORMALISED, loss_weights=LossWeights(metric=0.0)),
@@ -77,4 +89,7 @@ def describe(name: str) -> str:
     if name in DESCRIPTIONS:
         return DESCRIPTIONS[name]
     recipe = arm(name)
+    if recipe.batch_size:
+        family = name.removesuffix(f"_batch_{recipe.batch_size}")
+        return f"{family}, with {recipe.batch_size} crop{'s' * (recipe.batch_size > 1)} a batch"
     return f"{recipe.time_target} time target, PESQ made to fail in {recipe.injected_failure_rate:.0%} of batches"

@@ -65,6 +65,12 @@ WORDS: dict[str, FigureWords] = {
         "did, the lines would be flat and apart. Bars are 95 % intervals over utterances.",
         "Line chart of final test PESQ against the share of batches made to fail, one line for each time target.",
     ),
+    "batch_sizes": FigureWords(
+        "Whether the batch's size decides",
+        "Every arm gets equally many epochs, so larger batches mean fewer steps: compare the lines at one size. "
+        "With one crop a batch, a batch's mean label is the crop's own. Bars are 95 % intervals over utterances.",
+        "Line chart of final test PESQ against crops a batch, a line for each time target and for batch means.",
+    ),
     "discriminator_losses": FigureWords(
         "Discriminator losses and skipped steps",
         "Lines span 5 to 95 % of the steps, bars the middle half, markers are medians, dots extremes. A skipped step "

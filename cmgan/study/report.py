@@ -144,7 +144,7 @@ def _sections(
         Section(
             "scores",
             "Final scores",
-            figures=drawn("final_metrics", "differences", "failure_doses"),
+            figures=drawn("final_metrics", "differences", "failure_doses", "batch_sizes"),
             tables=chosen("final_metrics", f"differences_from_{compared.baseline}", "differences_from_noisy"),
         ),
         Section(

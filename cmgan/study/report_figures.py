@@ -11,7 +11,7 @@ from cmgan.study.arms import arm as recipe_of
 from cmgan.study.claim_results import JudgedRun
 from cmgan.study.clip_views import clip_views
 from cmgan.study.comparison import Comparison
-from cmgan.study.failure_doses import failure_doses, plot_failure_doses
+from cmgan.study.doses import batch_sizes, failure_doses, plot_batch_sizes, plot_failure_doses
 from cmgan.study.figure_files import PlotFunction, draw
 from cmgan.study.run_results import RunResults
 from cmgan.study.training_tables import distribution, gradient_norms
@@ -24,6 +24,7 @@ PLOTS: dict[str, PlotFunction] = {
     "final_metrics": plots_comparison.final_metrics,
     "differences": plots_comparison.differences,
     "failure_doses": plot_failure_doses,
+    "batch_sizes": plot_batch_sizes,
     "discriminator_losses": plots_training.discriminator_losses,
     "label_spread": plots_training.label_spread,
     "gradient_norms": plots_training.gradient_norms,
@@ -44,6 +45,7 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
         "final_metrics": compared.final_metrics,
         "differences": compared.differences,
         "failure_doses": failure_doses(compared.final_metrics),
+        "batch_sizes": batch_sizes(compared.final_metrics, results.batch_size()),
         "discriminator_losses": distribution(steps, "loss_discriminator").merge(
             skips[["arm", "steps", "share", "low", "high"]], on="arm"
         ),

@@ -32,6 +32,14 @@ class RunResults:
     evaluation: pd.DataFrame
     configs: dict[tuple[str, int], dict]
 
+    def batch_size(self) -> int:
+        """Crops a batch of the arms that have no size of their own."""
+        own = {arm for arm, recipe in ARMS.items() if recipe.batch_size}
+        sizes = [
+            config["budget"]["batch_size"] for (arm, _), config in self.configs.items() if arm not in own
+        ]
+        return sizes[0] if sizes else 0
+
 
 def load_run(root: Path, arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> RunResults:
     """All arms × seeds of results/RUN; without names, every arm or seed that has been trained.

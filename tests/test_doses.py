@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from cmgan.study.comparison import final_metrics
-from cmgan.study.failure_doses import failure_doses, plot_failure_doses
+from cmgan.study.doses import batch_sizes, failure_doses, plot_batch_sizes, plot_failure_doses
 from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run
 
@@ -23,14 +23,14 @@ def test_arms_that_differ_in_injected_failures_alone_form_a_line_for_each_target
         "recommended",
     )
     frame = failure_doses(_final(tmp_path, arms))
-    assert frame[["time_target", "rate"]].apply(tuple, axis=1).tolist() == [
+    assert frame[["family", "dose"]].apply(tuple, axis=1).tolist() == [
         ("published", 0.0),
         ("published", 0.1),
         ("published", 0.56),
-        ("normalised", 0.0),
-        ("normalised", 0.56),
+        ("normalised_target", 0.0),
+        ("normalised_target", 0.56),
     ]
-    assert frame.groupby("time_target")["mean"].mean()["normalised"] == pytest.approx(2.2, abs=0.1)
+    assert frame.groupby("family")["mean"].mean()["normalised_target"] == pytest.approx(2.2, abs=0.1)
     frame.to_csv(tmp_path / "doses.csv", index=False)
     (axis,) = plot_failure_doses(pd.read_csv(tmp_path / "doses.csv")).axes
     assert [len(line.get_xdata()) for line in axis.lines] == [3, 2]
@@ -38,3 +38,23 @@ def test_arms_that_differ_in_injected_failures_alone_form_a_line_for_each_target
 
 def test_a_run_without_doses_has_nothing_to_draw(tmp_path):
     assert failure_doses(_final(tmp_path, ("published", "normalised_target"))).empty
+
+
+def test_arms_that_differ_in_batch_size_alone_form_a_line_that_takes_in_the_run_s_own_size(tmp_path):
+    arms = (
+        "published",
+        "published_batch_1",
+        "published_batch_2",
+        "published_batch_4",
+        "skip_56",
+        "batch_mean_labels",
+    )
+    frame = batch_sizes(_final(tmp_path, arms), batch_size=2)
+    assert frame[["family", "dose", "arm"]].apply(tuple, axis=1).tolist() == [
+        ("published", 1, "published_batch_1"),
+        ("published", 2, "published"),
+        ("published", 4, "published_batch_4"),
+    ]
+    frame.to_csv(tmp_path / "sizes.csv", index=False)
+    (axis,) = plot_batch_sizes(pd.read_csv(tmp_path / "sizes.csv")).axes
+    assert [list(line.get_xdata()) for line in axis.lines] == [[1, 2, 4]]
