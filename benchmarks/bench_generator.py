@@ -1,6 +1,6 @@
 """Generator against its literal rebuild, time and peak memory: python -m benchmarks.bench_generator [--quick].
 
-Every measurement runs in a process of its own, whose peak resident memory is taken, with the allocator settings of
+Every measurement runs in a process of its own, whose peak resident memory is taken, in the environment of
 the study's jobs; literal and fused take turns, and the least time of all turns counts. Training mode with dropout.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cmgan.allocator import ALLOCATOR_SETTINGS
 from cmgan.generator import TSCNet
+from cmgan.job_environment import JOB_ENVIRONMENT
 from tests.oracles.generator import LiteralTSCNet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,7 +120,7 @@ def _rows(configuration: Configuration, turns: int) -> list[dict[str, str | floa
 def _in_process(task: dict) -> dict:
     command = [sys.executable, "-m", "benchmarks.bench_generator", "--worker", json.dumps(task)]
     threads = str(task.get("threads", 1))
-    environment = os.environ | ALLOCATOR_SETTINGS | {"OMP_NUM_THREADS": threads}
+    environment = os.environ | JOB_ENVIRONMENT | {"OMP_NUM_THREADS": threads}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{task}: the process ended with {done.returncode}; -9: it ran out of memory")
