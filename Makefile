@@ -1,6 +1,7 @@
 # make study            the study's default profile, set-up included, to results/laptop/report/index.html
 # make test             the tests, set-up included
 # make study PROFILE=study CORPUS=<folder with clean/ and noisy/>  CONFIG="epochs=2 seeds=[0]"
+# make plan             what PROFILE would cost on this machine, from a few measured steps
 # make lab              JupyterLab on the notebooks
 # make figures          redraw a finished run's figures and report, without training
 # make bench            speed as ratios
@@ -9,15 +10,21 @@ PROFILE ?= laptop
 CORPUS  ?=
 CONFIG  ?=
 CORES   ?= all
+CLUSTER ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: study test lab figures bench lint
+# What study and plan take.
+ASKED = $(PROFILE) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach setting,$(CONFIG),--config '$(setting)')
+
+.PHONY: study plan test lab figures bench lint
 
 study: $(INSTALLED)
-	@$(BIN)/python -m cmgan.study.pipeline $(PROFILE) --cores $(CORES) $(if $(CORPUS),--corpus "$(CORPUS)") \
-	  $(foreach setting,$(CONFIG),--config '$(setting)')
+	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --cores $(CORES) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+plan: $(INSTALLED)
+	@$(BIN)/python -m cmgan.study.plan $(ASKED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
@@ -26,8 +33,7 @@ lab: $(INSTALLED)
 	@$(BIN)/jupyter lab --notebook-dir .
 
 figures: $(INSTALLED)
-	@$(BIN)/python -m cmgan.study.pipeline $(PROFILE) --redraw --cores $(CORES) $(if $(CORPUS),--corpus "$(CORPUS)") \
-	  $(foreach setting,$(CONFIG),--config '$(setting)')
+	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --redraw --cores $(CORES)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks

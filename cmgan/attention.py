@@ -17,6 +17,7 @@ from cmgan.native_attention import attention_kernel
 
 HEADS = 4
 REACH = 512
+LARGEST_LOGITS = 2**25  # numbers held at once where no gradient needs them: 128 MiB in float32
 
 
 class RelativeAttention(nn.Module):
@@ -39,7 +40,13 @@ class RelativeAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sequences, n, C) → same."""
+        """(sequences, n, C) → same; without gradients some sequences at a time, for long recordings."""
+        together = max(1, LARGEST_LOGITS // (2 * HEADS * x.shape[1] ** 2))
+        if torch.is_grad_enabled() or len(x) <= together:
+            return self._attend(x)
+        return torch.cat([self._attend(part) for part in x.split(together)])
+
+    def _attend(self, x: Tensor) -> Tensor:
         sequences, n, channels = x.shape
         qkv = nn.functional.linear(x, self._input_weight()).view(sequences, n, 3, HEADS, channels // HEADS)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)

@@ -154,3 +154,14 @@ def test_rows_of_very_negative_logits_have_finite_gradients() -> None:
     gradients = kernel.backward(qkv, table, out, peaks, torch.randn_like(out), axis=1)
     torch.testing.assert_close(out, qkv[..., 16:].mean(1, keepdim=True).expand_as(out))
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_without_gradients_sequences_taken_a_few_at_a_time_give_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attention = RelativeAttention(8, 0.0)
+    x = torch.randn(7, 30, 8, generator=torch.Generator().manual_seed(0))
+    at_once = attention(x)
+    monkeypatch.setattr("cmgan.attention.LARGEST_LOGITS", 2 * 4 * 30**2 * 3)
+    with torch.no_grad():
+        torch.testing.assert_close(attention(x), at_once, rtol=1e-5, atol=1e-6)

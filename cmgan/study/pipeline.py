@@ -1,6 +1,7 @@
 """One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import re
@@ -34,12 +35,14 @@ def main(
     ] = "",
     config: Annotated[list[str] | None, typer.Option(help="setting=value, overrides the profile")] = None,
     cores: Annotated[str, typer.Option(help="jobs at a time, or all")] = "all",
+    cluster: Annotated[str, typer.Option(help="a folder of notebooks/profiles, e.g. slurm")] = "",
     redraw: Annotated[bool, typer.Option(help="only draw the figures and write the report again")] = False,
 ) -> None:
     """Run a profile to results/RUN/report/index.html; what is up to date is not done again."""
     root = repository_root()
     try:
         profile = checked_profile(root, profile_name, corpus, config or [])
+        workers = placement(root, cluster) if cluster else ["--cores", cores]
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     folder = root / "results" / profile.run
@@ -49,11 +52,11 @@ def main(
         settings.write_text(yaml.safe_dump(vars(profile), sort_keys=False))
         if redraw:
             sys.exit(_redraw(root, folder, profile))
-        if _is_up_to_date(root, settings, cores):
+        if _is_up_to_date(root, settings, workers):
             print(f"Nothing to do: {folder / 'report' / 'index.html'} is up to date.")
             return
         print(f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds")
-        code = _snakemake(root, settings, cores)
+        code = _snakemake(root, settings, workers)
     took = duration(time.monotonic() - started)
     if code:
         sys.exit(
@@ -78,6 +81,25 @@ def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Pr
     if profile.corpus == "folder":
         check_corpus(Path(profile.corpus_path))
     return profile
+
+
+def placement(root: Path, cluster: str) -> list[str]:
+    """Snakemake's options for sending jobs to a cluster as notebooks/profiles/CLUSTER/config.yaml says.
+
+    Raises ValueError when there is no such profile or its executor is not installed.
+    """
+    profiles = root / "notebooks" / "profiles"
+    config = profiles / cluster / "config.yaml"
+    if not config.is_file():
+        known = ", ".join(sorted(path.parent.name for path in profiles.glob("*/config.yaml")))
+        raise ValueError(
+            f"unknown cluster {cluster!r}: use one of {known}, or add {config.relative_to(root)}"
+        )
+    executor = yaml.safe_load(config.read_text()).get("executor", "local")
+    plugin = f"snakemake-executor-plugin-{executor}"
+    if executor != "local" and importlib.util.find_spec(plugin.replace("-", "_")) is None:
+        raise ValueError(f"jobs for {cluster} need {plugin}: call .venv/bin/pip install {plugin}")
+    return ["--profile", str(config.parent.relative_to(root))]
 
 
 @contextmanager
@@ -111,8 +133,8 @@ def _redraw(root: Path, folder: Path, profile: Profile) -> int:
     return 0
 
 
-def _is_up_to_date(root: Path, settings: Path, cores: str) -> bool:
-    command = _command(settings, cores, ["--dry-run", "--quiet", "all"])
+def _is_up_to_date(root: Path, settings: Path, workers: list[str]) -> bool:
+    command = _command(settings, workers, ["--dry-run", "--quiet", "all"])
     # A dry run says "Nothing to be done" when every output is newer than what it depends on.
     result = subprocess.run(
         command, cwd=root, env=_environment(), capture_output=True, text=True, check=False
@@ -120,9 +142,9 @@ def _is_up_to_date(root: Path, settings: Path, cores: str) -> bool:
     return result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
 
 
-def _snakemake(root: Path, settings: Path, cores: str) -> int:
+def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
     """Run snakemake, showing the jobs' own lines and how many are done; all it says goes to snakemake.log."""
-    command = _command(settings, cores, ["--keep-going", "--quiet", "rules", "host"])
+    command = _command(settings, workers, ["--keep-going", "--quiet", "rules", "host"])
     started = time.monotonic()
     with (
         (settings.parent / "snakemake.log").open("w") as log,
@@ -143,8 +165,8 @@ def _snakemake(root: Path, settings: Path, cores: str) -> int:
     return process.returncode
 
 
-def _command(settings: Path, cores: str, options: list[str]) -> list[str]:
-    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "notebooks/Snakefile", "--cores", cores]
+def _command(settings: Path, workers: list[str], options: list[str]) -> list[str]:
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "notebooks/Snakefile", *workers]
     # only_one() is the lock; a job cut off by a kill is done again.
     return [*snakemake, "--configfile", str(settings), "--nolock", "--rerun-incomplete", *options]
 
