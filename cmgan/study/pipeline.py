@@ -23,6 +23,7 @@ from data_prep.folder import check_corpus
 
 # Lines of run_notebook start with the notebook's number, snakemake's count of jobs with a number.
 JOB_LINE = re.compile(r"\[\d\d_")
+SHOWN_ON_ERROR = 10
 STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
 
 
@@ -145,7 +146,7 @@ def _is_up_to_date(root: Path, settings: Path, workers: list[str]) -> bool:
 def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
     """Run snakemake, showing the jobs' own lines and how many are done; all it says goes to snakemake.log."""
     command = _command(settings, workers, ["--keep-going", "--quiet", "rules", "host"])
-    started = time.monotonic()
+    started, told = time.monotonic(), False
     with (
         (settings.parent / "snakemake.log").open("w") as log,
         subprocess.Popen(
@@ -157,11 +158,16 @@ def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
             log.flush()
             if JOB_LINE.match(line):
                 print(line, end="", flush=True)
+                told = told or "] failed:" in line
             elif steps := STEPS_LINE.match(line):
                 print(
                     f"{steps[1]} of {steps[2]} jobs done after {duration(time.monotonic() - started)}",
                     flush=True,
                 )
+    if process.returncode and not told:
+        # Snakemake itself stopped, before or between the jobs.
+        last = (settings.parent / "snakemake.log").read_text().splitlines()[-SHOWN_ON_ERROR:]
+        print("\n".join(last), file=sys.stderr)
     return process.returncode
 
 
