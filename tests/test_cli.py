@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -247,3 +249,8 @@ def test_train_goes_from_a_manifest_to_a_generator_that_enhances_and_a_log_that_
     again = _call("train", manifest, run, *small, "--seed", 1)
     assert again.exit_code == INPUT_ERROR
     assert "other settings" in again.stderr
+
+
+def test_diagnosing_a_log_does_not_wait_for_torch():
+    code = "import sys, cmgan.study.diagnosis.words; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

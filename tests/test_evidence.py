@@ -9,11 +9,11 @@ import pytest
 
 from cmgan.recipe import Budget
 from cmgan.study.claim_evidence import check_call, find
+from cmgan.study.closed_forms import batch_share
 from cmgan.study.effects import effect_of_share, welch_effect
 from cmgan.study.evidence import Evidence
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.run_results import load_run
-from cmgan.study.silence import batch_share
 from cmgan.study.verdicts import Effect, Missing
 from tests.simulated_run import simulate_run
 

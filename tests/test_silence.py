@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from cmgan.dataset import UtterancePair
 from cmgan.signal import SAMPLE_RATE
+from cmgan.study.closed_forms import batch_share, needed_crop_share
 from cmgan.study.silence import (
     batch_failures,
-    batch_share,
     dose_crops,
     dose_response,
     failure_shares,
     level_changes,
-    needed_crop_share,
     survey_crops,
 )
 from cmgan.study.speech_crops import CropSource, window_of_speech

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from cmgan.dataset import UtterancePair
+from cmgan.study.closed_forms import visible_drop
 from cmgan.study.validation_noise import (
     CLAIMED_COLLAPSE,
     PUBLISHED_VALIDATION,
@@ -14,7 +15,6 @@ from cmgan.study.validation_noise import (
     estimates_in_words,
     noise_in_words,
     random_crop_scores,
-    visible_drop,
     visible_drops,
 )
 from tests.speech_like import noisy_copy, speech_like

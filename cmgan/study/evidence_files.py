@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.stats import norm
 
+from cmgan.study.closed_forms import batch_share, visible_drop
 from cmgan.study.effects import (
     SHOWN_LEVEL,
     MissingEvidenceError,
@@ -15,8 +16,6 @@ from cmgan.study.effects import (
 from cmgan.study.evidence import Evidence
 from cmgan.study.margins import HEALTHY_BAND
 from cmgan.study.published_logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
-from cmgan.study.silence import batch_share
-from cmgan.study.validation_noise import visible_drop
 from cmgan.study.verdicts import Effect
 
 CROPS = "silence/crops.csv"

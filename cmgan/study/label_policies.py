@@ -8,8 +8,8 @@ import pandas as pd
 
 from cmgan.labels import inject_failure, labels_from_pesq
 from cmgan.recipe import LabelPolicy
+from cmgan.study.margins import CLAIMED_SKIP_SHARE
 from cmgan.study.rank_correlation import cluster_rank_correlation
-from cmgan.study.silence import CLAIMED_SKIP_SHARE
 from cmgan.study.silence_findings import PUBLISHED_BATCH, PUBLISHED_CROP_SECONDS
 
 POLICIES: tuple[LabelPolicy, ...] = get_args(LabelPolicy)

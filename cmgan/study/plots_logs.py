@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cmgan.study.figure_files import TEXT_WIDTH
-from cmgan.study.margins import HEALTHY_BAND
-from cmgan.study.published_logs import NEARLY_ZERO
+from cmgan.study.margins import HEALTHY_BAND, NEARLY_ZERO
 
 FAMILIES = {
     "before": "code before the refactoring",

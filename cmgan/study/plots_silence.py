@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from cmgan.study.closed_forms import needed_crop_share
 from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
-from cmgan.study.silence import CLAIMED_SKIP_SHARE, SIDES, needed_crop_share
+from cmgan.study.margins import CLAIMED_SKIP_SHARE
+from cmgan.study.silence import SIDES
 
 TRAINING_BATCH = 4
 CLAIM = f"{100 * CLAIMED_SKIP_SHARE:.0f} %"

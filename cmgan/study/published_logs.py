@@ -6,14 +6,12 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binom
 
-from cmgan.study.margins import HEALTHY_BAND
-from cmgan.study.silence import CLAIMED_SKIP_SHARE
+from cmgan.study.margins import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO
 from cmgan.study.statistics import proportion_interval
 
 LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
 RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl", "ssnr", "stoi", "remark")
 ALL_RUNS = "all runs"
-NEARLY_ZERO = 0.001  # below this the debugging effort took a logged loss for a skipped step
 NEVER_SKIPS = "batch-mean fix"  # in a code_version: every batch gets a label, whatever failed
 QUANTILES = {"minimum": 0.0, "quartile_1": 0.25, "median": 0.5, "quartile_3": 0.75, "maximum": 1.0}
 

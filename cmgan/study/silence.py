@@ -13,6 +13,8 @@ import pandas as pd
 from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.pesq_score import SAFE_SECONDS, PesqScore, pesq_score
 from cmgan.study.activity import level_dbfs
+from cmgan.study.closed_forms import batch_share, needed_crop_share
+from cmgan.study.margins import CLAIMED_SKIP_SHARE
 from cmgan.study.speech_crops import CropSource, window_of_speech
 from cmgan.study.statistics import proportion_interval
 
@@ -20,7 +22,6 @@ SURVEYED_UTTERANCES = 200
 DOSE_CROP_SECONDS = 2.0
 SIDES = ("reference", "estimate", "both")
 LEVEL_FACTORS = (0.05, 20.0)
-CLAIMED_SKIP_SHARE = 0.56  # share of batches that the debugging effort says were skipped
 
 
 def surveyed_pairs(manifest: Path) -> list[UtterancePair]:
@@ -92,16 +93,6 @@ def batch_failures(survey: pd.DataFrame, batch_sizes: Sequence[int], seed: int) 
                 }
             )
     return pd.DataFrame(rows)
-
-
-def batch_share(crop_share: float, batch_size: int) -> float:
-    """Share of batches with at least one failure when crops fail independently: 1 − (1 − p)^B."""
-    return 1 - (1 - crop_share) ** batch_size
-
-
-def needed_crop_share(share_of_batches: float, batch_size: int) -> float:
-    """The share of crops that must fail for that share of batches to fail; inverse of `batch_share`."""
-    return 1 - (1 - share_of_batches) ** (1 / batch_size)
 
 
 def dose_crops(crops: int) -> int:

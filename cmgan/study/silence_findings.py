@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.silence import CLAIMED_SKIP_SHARE
+from cmgan.study.margins import CLAIMED_SKIP_SHARE, MARGIN_PESQ
 
 PUBLISHED_CROP_SECONDS = 2.0
 PUBLISHED_BATCH = 4

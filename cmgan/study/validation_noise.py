@@ -9,6 +9,7 @@ import pandas as pd
 from cmgan.dataset import UtterancePair, crop, load_pairs
 from cmgan.pesq_score import pesq_score
 from cmgan.signal import SAMPLE_RATE
+from cmgan.study.closed_forms import visible_drop
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.silence_findings import PUBLISHED_CROP_SECONDS
 from cmgan.study.statistics import Interval, mean_interval
@@ -18,7 +19,6 @@ SCORED_UTTERANCES = 60
 PUBLISHED_VALIDATION = 824  # utterances: the public code validates on the whole test split
 CLAIMED_COLLAPSE = 0.5
 EPOCH_SIZES = (1, 2, 3, 6, 12, 25, 50, 100, 200, 400, PUBLISHED_VALIDATION)
-_NORMAL_QUANTILE = 1.96
 
 
 def validated_pairs(manifest: Path) -> list[UtterancePair]:
@@ -76,14 +76,6 @@ def crop_variance_of_estimates(trainings: Sequence[pd.DataFrame], seed: int) -> 
     difference = (stacked["pesq_random_crop"] - stacked["pesq"]).rename("difference")
     variances = difference.groupby([stacked.index.get_level_values("training"), stacked["id"]]).var(ddof=1)
     return mean_interval(variances.groupby("id").mean(), seed)
-
-
-def visible_drop(variance: float, utterances: int) -> float:
-    """The drop between two epochs that 95 % of the time is no accident of the crops: 1.96·√2·SE.
-
-    Both epochs are means over the same utterances with one random crop each, so that SE = √(variance / utterances).
-    """
-    return float(_NORMAL_QUANTILE * np.sqrt(2 * variance / utterances))
 
 
 def visible_drops(scores: pd.DataFrame, validation_utterances: int, seed: int) -> pd.DataFrame:

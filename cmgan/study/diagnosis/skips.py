@@ -4,8 +4,7 @@ import pandas as pd
 
 from cmgan.study.diagnosis.finding import Finding, Weight
 from cmgan.study.diagnosis.training_log import TrainingLog
-from cmgan.study.published_logs import NEARLY_ZERO
-from cmgan.study.silence import CLAIMED_SKIP_SHARE
+from cmgan.study.margins import CLAIMED_SKIP_SHARE, NEARLY_ZERO
 from cmgan.study.statistics import proportion_interval
 
 SUBJECT = "skipped discriminator steps"

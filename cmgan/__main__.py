@@ -1,0 +1,5 @@
+"""python -m cmgan: the command line."""
+
+from cmgan.cli import app
+
+app()
