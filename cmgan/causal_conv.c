@@ -1,65 +1,118 @@
-/* Causal convolution of the dense nets, kernel 2 x 3, dilated along time, forward and backward.
+/* Causal convolution of the dense nets, kernel (1 or 2) x 3, dilated along time, forward and backward.
  *
- * Arrays are (B, T, F, channels), each frame's F places in a row. Tap (a, m) joins place (t, f) of the result with
- * (t - (1 - a) dilation, f + m - 1) of the input: for a whole frame that is one matrix product on the rows as they lie,
- * without a padded or rearranged copy. Weights are (2, 3, inputs, outputs), `back` (2, 3, outputs, inputs).
+ * Arrays are (B, T, F, channels). Along frequency it is Winograd's F(2, 3) (Lavin and Gray 2016): two neighbouring
+ * results take 4 products in place of 6. With d the four inputs around them, g the three taps, and the rows
+ *     v = (d0 - d2, d1 + d2, d2 - d1, d1 - d3),  u = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2),  m_p = v_p u_p,
+ * the results are m0 + m1 + m2 and m1 - m2 - m3. For a whole frame each m_p is one matrix product over all pairs.
+ * `taps` are (heights, 4, inputs, outputs) and hold u; row a of the kernel meets frame t - (heights - 1 - a) dilation.
  */
 #include "matrix_products.h"
 
+enum { POINTS = 4, CHUNK = 64 }; /* channels at a time, so that what belongs to them stays in the second-level cache */
+
 typedef struct {
-    int64_t frames, bins, inputs, outputs, dilation;
+    int64_t frames, bins, inputs, outputs, heights, dilation; /* a negative dilation looks ahead */
 } Layout;
 
-/* Places f of the result that tap m joins with a place inside: first .. first + count - 1. */
-static inline int64_t first_place(int m) { return m == 0; }
-static inline int64_t place_count(const Layout *at, int m) { return at->bins - (m != 1); }
+static inline int64_t pairs_of(const Layout *at) { return (at->bins + 1) / 2; }
 
-/* Frames first .. last - 1 of all utterances in a row. */
-int causal_conv(const float *x, const float *weight, const float *bias, float *out, Layout layout, int64_t first,
-                int64_t last) {
-    const Layout *at = &layout;
-    int64_t in = at->inputs, to = at->outputs;
-    for (int64_t frame = first; frame < last; frame++) {
-        float *result = out + frame * at->bins * to;
-        fill_rows(bias, to, at->bins, result);
-        for (int a = 0; a < 2; a++) {
-            int64_t delay = (1 - a) * at->dilation;
-            if (frame % at->frames < delay) continue;
-            const float *source = x + (frame - delay) * at->bins * in;
-            for (int m = 0; m < 3; m++) {
-                int64_t f = first_place(m);
-                add_product(source + (f + m - 1) * in, in, place_count(at, m), in, weight + (3 * a + m) * in * to, to,
-                            result + f * to, to);
-            }
+/* The frame that row a of the kernel joins with a frame of the result, or -1 where that lies outside. */
+static int64_t joined(const Layout *at, int64_t frame, int64_t a, int64_t direction) {
+    int64_t t = frame % at->frames - direction * (at->heights - 1 - a) * at->dilation;
+    return t < 0 || t >= at->frames ? -1 : frame - frame % at->frames + t;
+}
+
+/* Channels of one frame (bins, pitch) -> v (POINTS, pairs, CHUNK); `zeros` stands for places outside. */
+static void spread_inputs(const float *x, int64_t pitch, int64_t count, const Layout *at, const float *zeros, float *v) {
+    int64_t pairs = pairs_of(at), plane = pairs * CHUNK;
+    for (int64_t i = 0; i < pairs; i++, v += CHUNK) {
+        const float *d[POINTS];
+        for (int64_t k = 0, f = 2 * i - 1; k < POINTS; k++, f++) d[k] = f < 0 || f >= at->bins ? zeros : x + f * pitch;
+        for (int64_t c = 0; c < count; c += LANES) {
+            vec d1 = load(d[1] + c), d2 = load(d[2] + c);
+            store(v + c, load(d[0] + c) - d2);
+            store(v + plane + c, d1 + d2);
+            store(v + 2 * plane + c, d2 - d1);
+            store(v + 3 * plane + c, d1 - load(d[3] + c));
         }
     }
+}
+
+/* m (POINTS, pairs, outputs) -> one frame of the result. */
+static void gather_results(const float *m, const float *bias, const Layout *at, float *out) {
+    int64_t n = at->outputs, plane = pairs_of(at) * n;
+    for (int64_t f = 0; f < at->bins; f += 2, m += n, out += 2 * n)
+        for (int64_t c = 0; c < n; c += LANES) {
+            vec start = load(bias + c), m1 = load(m + plane + c), m2 = load(m + 2 * plane + c);
+            store(out + c, start + load(m + c) + m1 + m2);
+            if (f + 1 < at->bins) store(out + n + c, start + m1 - m2 - load(m + 3 * plane + c));
+        }
+}
+
+/* Transpose of `gather_results`: one frame of its gradient -> (POINTS, pairs, outputs). */
+static void spread_gradients(const float *grad, const Layout *at, const float *zeros, float *z) {
+    int64_t n = at->outputs, plane = pairs_of(at) * n;
+    for (int64_t f = 0; f < at->bins; f += 2, z += n, grad += 2 * n) {
+        const float *second = f + 1 < at->bins ? grad + n : zeros;
+        for (int64_t c = 0; c < n; c += LANES) {
+            vec g0 = load(grad + c), g1 = load(second + c);
+            store(z + c, g0);
+            store(z + plane + c, g0 + g1);
+            store(z + 2 * plane + c, g0 - g1);
+            store(z + 3 * plane + c, -g1);
+        }
+    }
+}
+
+/* Frames first .. last - 1 of all utterances in a row, here and below. Returns 0, or 1 when memory is short.
+ * The gradient of x is the same with outputs for inputs, taps turned around and time running back. */
+int causal_conv(const float *x, const float *taps, const float *bias, float *out, Layout layout, int64_t first,
+                int64_t last) {
+    const Layout *at = &layout;
+    int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at);
+    float *scratch = scratch_for(CHUNK + POINTS * pairs * (CHUNK + to));
+    if (!scratch) return 1;
+    float *v = scratch + CHUNK, *m = v + POINTS * pairs * CHUNK;
+    memset(scratch, 0, CHUNK * 4);
+    for (int64_t frame = first; frame < last; frame++) {
+        const float *start = NULL;
+        for (int64_t c = 0; c < in; c += CHUNK)
+            for (int64_t a = 0; a < at->heights; a++) {
+                int64_t source = joined(at, frame, a, 1), count = in - c < CHUNK ? in - c : CHUNK;
+                if (source < 0) continue;
+                spread_inputs(x + source * at->bins * in + c, in, count, at, scratch, v);
+                for (int p = 0; p < POINTS; p++)
+                    product(v + p * pairs * CHUNK, CHUNK, pairs, count, taps + ((a * POINTS + p) * in + c) * to, to, to,
+                            start ? m + p * pairs * to : NULL, to, m + p * pairs * to, to);
+                start = m;
+            }
+        gather_results(m, bias, at, out + frame * at->bins * to);
+    }
+    free(scratch);
     return 0;
 }
 
-/* Gradients of x (written) and of the weight, laid out as `back` (added to `sums`). */
-int causal_conv_backward(const float *x, const float *back, const float *grad_out, float *grad_x, float *sums,
-                         Layout layout, int64_t first, int64_t last) {
+/* Gradient of the taps, (heights, POINTS, outputs, inputs), added to `sums`. */
+int causal_conv_weight(const float *x, const float *grad_out, float *sums, Layout layout, int64_t first, int64_t last) {
     const Layout *at = &layout;
-    int64_t in = at->inputs, to = at->outputs;
-    /* One gradient after the other: together they would not fit the second-level cache. */
-    for (int pass = 0; pass < 2; pass++)
+    int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at), zero_count = to > CHUNK ? to : CHUNK;
+    float *zeros = scratch_for(zero_count + POINTS * pairs * (CHUNK + to));
+    if (!zeros) return 1;
+    float *v = zeros + zero_count, *z = v + POINTS * pairs * CHUNK;
+    memset(zeros, 0, zero_count * 4);
+    for (int64_t c = 0; c < in; c += CHUNK)
         for (int64_t frame = first; frame < last; frame++) {
-            const float *source = x + frame * at->bins * in;
-            float *grad = grad_x + frame * at->bins * in;
-            if (pass == 0) memset(grad, 0, at->bins * in * 4);
-            for (int a = 0; a < 2; a++) {
-                int64_t delay = (1 - a) * at->dilation;
-                if (frame % at->frames + delay >= at->frames) continue;
-                const float *reached = grad_out + (frame + delay) * at->bins * to;
-                for (int m = 0; m < 3; m++) {
-                    int64_t f = first_place(m), tap = (3 * a + m) * in * to, count = place_count(at, m);
-                    if (pass == 0)
-                        add_product(reached + f * to, to, count, to, back + tap, in, grad + (f + m - 1) * in, in);
-                    else
-                        add_transposed_product(reached + f * to, to, to, source + (f + m - 1) * in, in, in, count,
-                                               sums + tap);
-                }
+            int64_t count = in - c < CHUNK ? in - c : CHUNK;
+            spread_inputs(x + frame * at->bins * in + c, in, count, at, zeros, v);
+            for (int64_t a = 0; a < at->heights; a++) {
+                int64_t reached = joined(at, frame, a, -1);
+                if (reached < 0) continue;
+                spread_gradients(grad_out + reached * at->bins * to, at, zeros, z);
+                for (int p = 0; p < POINTS; p++)
+                    add_transposed_product(z + p * pairs * to, to, to, v + p * pairs * CHUNK, CHUNK, count, pairs,
+                                           sums + (a * POINTS + p) * to * in + c, in);
             }
         }
+    free(zeros);
     return 0;
 }

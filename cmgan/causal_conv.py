@@ -8,27 +8,33 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from cmgan.native_library import LANES, native_library, pointer, run_shared
+from cmgan.native_library import LANES, native_library, run_shared, structure
 
-TAPS = 2 * 3
+SOURCE = "causal_conv.c"
+# Three taps to the four factors of Winograd's F(2, 3), see the C source.
+TO_FACTORS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """Convolution with `dilation` zero frames before, one zero bin on both sides: (B, C, T, F) → (B, C', T, F)."""
+    """Convolution with zero frames before, one zero bin on both sides: (B, C, T, F) → (B, C', T, F).
+
+    weight (C', C, heights, 3): its last row meets the frame itself, those before frames `dilation` apart.
+    """
     # Padding at both ends and cutting the last frames off again saves a padded copy of the input.
-    out = functional.conv2d(x, weight, bias, padding=(dilation, 1), dilation=(dilation, 1))
+    before = (weight.shape[2] - 1) * dilation
+    out = functional.conv2d(x, weight, bias, padding=(before, 1), dilation=(dilation, 1))
     return out[:, :, : x.shape[2]]
 
 
 def fused_causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     """The same with channels last by the compiled kernel, where there is one for these widths (CPU, float32)."""
-    if weight.shape[0] % LANES or weight.shape[1] % LANES or native_library("causal_conv.c") is None:
+    if weight.shape[0] % LANES or weight.shape[1] % LANES or native_library(SOURCE) is None:
         return causal_conv(x, weight, bias, dilation)
     return _CausalConv.apply(x.permute(0, 2, 3, 1), weight, bias, dilation).permute(0, 3, 1, 2)
 
 
 class _Layout(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int64) for name in ("frames", "bins", "inputs", "outputs", "dilation")]
+    _fields_ = structure("frames", "bins", "inputs", "outputs", "heights", "dilation")
 
 
 class _CausalConv(Function):
@@ -38,33 +44,30 @@ class _CausalConv(Function):
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
         x = x.contiguous()
         ctx.save_for_backward(x, weight)
-        ctx.layout = _Layout(*x.shape[1:], len(weight), dilation)
-        out = x.new_empty(*x.shape[:3], len(weight))
-        # Bound to a name each: a pointer does not keep its tensor alive.
-        taps, bias = weight.permute(2, 3, 1, 0).contiguous(), bias.contiguous()
-        function = native_library("causal_conv.c").causal_conv
-
-        def part(_: int, first: int, last: int) -> int:
-            arrays = map(pointer, (x, taps, bias, out))
-            return function(*arrays, ctx.layout, ctypes.c_int64(first), ctypes.c_int64(last))
-
-        run_shared(part, x.shape[0] * x.shape[1], torch.get_num_threads(), "causal convolution")
-        return out
+        ctx.dilation = dilation
+        taps = (weight @ TO_FACTORS.T).permute(2, 3, 1, 0).contiguous()
+        return _convolve(x, taps, bias.contiguous(), dilation)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        outputs, inputs = weight.shape[:2]
-        grad_out, grad_x, threads = grad_out.contiguous(), torch.empty_like(x), torch.get_num_threads()
-        sums = x.new_zeros(threads, TAPS * outputs * inputs)
-        back = weight.permute(2, 3, 0, 1).contiguous()
-        function = native_library("causal_conv.c").causal_conv_backward
-
-        def part(thread: int, first: int, last: int) -> int:
-            arrays = map(pointer, (x, back, grad_out, grad_x, sums[thread]))
-            return function(*arrays, ctx.layout, ctypes.c_int64(first), ctypes.c_int64(last))
-
-        run_shared(part, x.shape[0] * x.shape[1], threads, "causal convolution")
-        grad_weight = sums.sum(0).view(2, 3, outputs, inputs).permute(2, 3, 0, 1)
+        outputs, inputs, heights, _ = weight.shape
+        grad_out = grad_out.contiguous()
+        turned = (weight.flip(-1) @ TO_FACTORS.T).permute(2, 3, 0, 1).contiguous()
+        grad_x = _convolve(grad_out, turned, torch.zeros(inputs), -ctx.dilation)
+        sums = x.new_zeros(torch.get_num_threads(), heights, len(TO_FACTORS), outputs, inputs)
+        layout = _Layout(*x.shape[1:], outputs, heights, ctx.dilation)
+        function = native_library(SOURCE).causal_conv_weight
+        run_shared(function, (x, grad_out), sums, layout, x.shape[0] * x.shape[1], "causal convolution")
+        grad_weight = sums.sum(0).permute(2, 3, 0, 1) @ TO_FACTORS
         return grad_x, grad_weight, grad_out.sum((0, 1, 2)), None
+
+
+def _convolve(x: Tensor, taps: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    heights, _, inputs, outputs = taps.shape
+    out = x.new_empty(*x.shape[:3], outputs)
+    layout = _Layout(*x.shape[1:3], inputs, outputs, heights, dilation)
+    function = native_library(SOURCE).causal_conv
+    run_shared(function, (x, taps, bias, out), None, layout, x.shape[0] * x.shape[1], "causal convolution")
+    return out

@@ -7,8 +7,8 @@ from torch.nn import functional
 from cmgan import blockwise
 from cmgan.attention import RelativeAttention
 from cmgan.conformer_kernels import AddedLinear, NormedLinear, kernels_for
+from cmgan.depthwise_conv import FusedDepthwiseConv, depthwise_kernel_for
 from cmgan.feed_forward import feed_forward_step
-from cmgan.norm_prelu import column_statistics
 
 KERNEL = 31
 EXPANSION = 4
@@ -105,25 +105,27 @@ class ConvModule(nn.Module):
     def blockwise(self, x: Tensor, axis: int) -> Tensor:
         """The same, by compiled kernels where there are (CPU, float32)."""
         norm, _, widen, _, depthwise, batch_norm, _, narrow = self.net
-        if not kernels_for(x.shape[-1]):
+        if not (kernels_for(x.shape[-1]) and depthwise_kernel_for(2 * x.shape[-1])):
             return self(x, axis)
         flat, weight = x.view(-1, x.shape[-1]), widen.weight.squeeze(-1)
         gated = NormedLinear.apply(flat, weight * norm.weight, widen.bias + weight @ norm.bias, True)
-        mixed = depthwise(gated.view(*x.shape[:-1], -1), axis).view(len(flat), -1)
-        statistics = _batch_statistics(batch_norm, mixed)
+        images, conv = gated.view(*x.shape[:-1], -1), depthwise.conv
+        mixed, mean, variance = FusedDepthwiseConv.apply(images, conv.weight, conv.bias, axis)
+        mixed = mixed.view(len(flat), -1)
+        statistics = _batch_statistics(batch_norm, mean, variance, len(flat))
         layer, affine = (narrow.weight.squeeze(-1), narrow.bias), (batch_norm.weight, batch_norm.bias)
         return AddedLinear.apply(flat, mixed, *layer, 0.0, *affine, *statistics, self.training).view_as(x)
 
 
-def _batch_statistics(norm: nn.BatchNorm1d, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and inverse deviation that batch norm uses for (N, C), its running ones updated in training mode."""
+def _batch_statistics(
+    norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Mean and inverse deviation that batch norm uses for these statistics, its running ones updated in training."""
     if not norm.training:
         return norm.running_mean, torch.rsqrt(norm.running_var + norm.eps)
     with torch.no_grad():
-        mean, variance = column_statistics(x)
-        unbiased = variance * (len(x) / (len(x) - 1))
         norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(unbiased, norm.momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
         norm.num_batches_tracked += 1
     return mean, torch.rsqrt(variance + norm.eps)
 

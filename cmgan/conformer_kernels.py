@@ -13,14 +13,14 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from cmgan.feed_forward import Dropout, draw_dropout
 from cmgan.native_attention import AttentionKernel
-from cmgan.native_library import LANES, native_library, pointer, run_shared
+from cmgan.native_library import LANES, native_library, pointer, run_shared, structure
 
 SOURCE = "linear_layers.c"
 
 
 class _Layer(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("inputs", "outputs")),
+        *structure("inputs", "outputs"),
         *((name, ctypes.c_void_p) for name in ("weight", "bias", "back", "centre", "scale", "shift")),
         ("dropout", Dropout),
         ("gated", ctypes.c_int64),
@@ -149,10 +149,4 @@ def _layer(
 def _run(
     function: Callable[..., int], arrays: tuple[Tensor, ...], sums: Tensor | None, layer: _Layer, rows: int
 ) -> None:
-    """Share the rows among threads; each adds to its own row of `sums`."""
-
-    def part(thread: int, first: int, last: int) -> int:
-        own = () if sums is None else (sums[thread],)
-        return function(*map(pointer, (*arrays, *own)), layer, ctypes.c_int64(first), ctypes.c_int64(last))
-
-    run_shared(part, rows, torch.get_num_threads(), f"a linear layer over {rows} tokens")
+    run_shared(function, arrays, sums, layer, rows, f"a linear layer over {rows} tokens")

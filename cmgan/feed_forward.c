@@ -16,8 +16,6 @@ typedef struct {
     Dropout dropout;
 } FeedForward;
 
-static float *scratch_for(int64_t count) { return aligned_alloc(64, (count * 4 + 63) / 64 * 64); }
-
 /* For dropout all elements of the hidden layer are numbered row after row, then those of the result. */
 static int64_t result_number(const FeedForward *at, int64_t row) {
     return at->tokens * at->hidden + row * at->channels;
@@ -34,11 +32,9 @@ int feed_forward(const float *x, float *out, FeedForward layer, int64_t first, i
         int64_t rows = last - row < TILE ? last - row : TILE;
         const float *from = x + row * c;
         normalise(from, c, rows, normed, inverse);
-        fill_rows(at->b1, h, rows, wide);
-        add_product(normed, c, rows, c, at->w1, h, wide, h);
+        product(normed, c, rows, c, at->w1, h, h, at->b1, 0, wide, h);
         swish_dropout(wide, rows * h, row * h, at->dropout);
-        fill_rows(at->b2, c, rows, step);
-        add_product(wide, h, rows, h, at->w2, c, step, c);
+        product(wide, h, rows, h, at->w2, c, c, at->b2, 0, step, c);
         add_dropout(from, step, out + row * c, rows * c, result_number(at, row), at->dropout);
     }
     free(normed);
@@ -59,18 +55,15 @@ int feed_forward_backward(const float *x, const float *grad_out, float *grad_x, 
         int64_t rows = last - row < TILE ? last - row : TILE;
         const float *skip = grad_out + row * c;
         normalise(x + row * c, c, rows, normed, inverse);
-        fill_rows(at->b1, h, rows, wide);
-        add_product(normed, c, rows, c, at->w1, h, wide, h);
+        product(normed, c, rows, c, at->w1, h, h, at->b1, 0, wide, h);
         dropout(skip, grad, rows * c, result_number(at, row), at->dropout);
-        memset(grad_wide, 0, rows * h * 4);
-        add_product(grad, c, rows, c, at->w2_back, h, grad_wide, h);
+        product(grad, c, rows, c, at->w2_back, h, h, NULL, 0, grad_wide, h);
         swish_dropout_backward(wide, grad_wide, rows * h, row * h, at->dropout);
-        add_transposed_product(wide, h, h, grad, c, c, rows, grad_w2);
+        add_transposed_product(wide, h, h, grad, c, c, rows, grad_w2, c);
         add_rows(grad, c, rows, grad_b2);
-        add_transposed_product(grad_wide, h, h, normed, c, c, rows, grad_w1);
+        add_transposed_product(grad_wide, h, h, normed, c, c, rows, grad_w1, c);
         add_rows(grad_wide, h, rows, grad_b1);
-        memset(grad_normed, 0, rows * c * 4);
-        add_product(grad_wide, h, rows, h, at->w1_back, c, grad_normed, c);
+        product(grad_wide, h, rows, h, at->w1_back, c, c, NULL, 0, grad_normed, c);
         normalise_backward(grad_normed, normed, inverse, skip, c, rows, grad_x + row * c);
     }
     free(normed);

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.native_library import LANES, native_library, pointer, run_shared
+from cmgan.native_library import LANES, native_library, pointer, run_shared, structure
 
 
 class Dropout(ctypes.Structure):
@@ -16,7 +16,7 @@ class Dropout(ctypes.Structure):
 
 class _Layer(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("tokens", "channels", "hidden")),
+        *structure("tokens", "channels", "hidden"),
         *((name, ctypes.c_void_p) for name in ("w1", "b1", "w2", "b2", "w1_back", "w2_back")),
         ("dropout", Dropout),
     ]
@@ -59,11 +59,7 @@ class _FeedForward(Function):
         ctx.dropout = draw_dropout(rate)
         layer = _Layer(*x.shape, len(w1), *map(pointer, arrays), ctx.dropout)
         function = native_library("feed_forward.c").feed_forward
-
-        def part(_: int, first: int, last: int) -> int:
-            return function(pointer(x), pointer(out), layer, ctypes.c_int64(first), ctypes.c_int64(last))
-
-        run_shared(part, len(x), torch.get_num_threads(), f"feed-forward over {len(x)} tokens")
+        run_shared(function, (x, out), None, layer, len(x), f"feed-forward over {len(x)} tokens")
         ctx.save_for_backward(x, *arrays)
         return out
 
@@ -72,17 +68,13 @@ class _FeedForward(Function):
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         x, *arrays = ctx.saved_tensors
         channels, hidden = arrays[0].shape
-        grad_out, grad_x, threads = grad_out.contiguous(), torch.empty_like(x), torch.get_num_threads()
+        grad_out, grad_x = grad_out.contiguous(), torch.empty_like(x)
         sizes = (hidden * channels, hidden, hidden * channels, channels)
-        sums = x.new_zeros(threads, sum(sizes))
+        sums = x.new_zeros(torch.get_num_threads(), sum(sizes))
         layer = _Layer(*x.shape, hidden, *map(pointer, arrays), ctx.dropout)
         function = native_library("feed_forward.c").feed_forward_backward
-
-        def part(thread: int, first: int, last: int) -> int:
-            own = map(pointer, (x, grad_out, grad_x, sums[thread]))
-            return function(*own, layer, ctypes.c_int64(first), ctypes.c_int64(last))
-
-        run_shared(part, len(x), threads, f"feed-forward over {len(x)} tokens")
+        arrays = (x, grad_out, grad_x)
+        run_shared(function, arrays, sums, layer, len(x), f"feed-forward over {len(x)} tokens")
         grad_w1, grad_b1, grad_w2, grad_b2 = sums.sum(0).split(sizes)
         return (
             grad_x,

@@ -126,12 +126,14 @@ class DenseEncoder(nn.Module):
 class SubPixelConv(nn.Module):
     """Twice as many bins: the halves of 2C channels interleave along frequency, (B, C, T, F) → (B, C, T, 2F)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, fused: bool = True) -> None:
         super().__init__()
+        self.fused = fused
         self.conv = nn.Conv2d(channels, 2 * channels, (1, 3), padding=(0, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        places = self.conv(x).permute(0, 2, 3, 1)
+        convolve = fused_causal_conv if self.fused and blockwise.applies_to(x) else causal_conv
+        places = convolve(x, self.conv.weight, self.conv.bias, 1).permute(0, 2, 3, 1)
         batch, frames, bins, channels = places.shape
         return places.reshape(batch, frames, 2 * bins, channels // 2).permute(0, 3, 1, 2)
 
@@ -142,7 +144,7 @@ class MaskDecoder(nn.Module):
     def __init__(self, channels: int, bins: int, fused: bool) -> None:
         super().__init__()
         self.dense_block = DilatedDenseNet(channels, fused)
-        self.sub_pixel = SubPixelConv(channels)
+        self.sub_pixel = SubPixelConv(channels, fused)
         self.conv_1 = nn.Conv2d(channels, 1, (1, 2))
         self.norm = nn.InstanceNorm2d(1, affine=True)
         self.prelu = nn.PReLU(1)
@@ -162,7 +164,7 @@ class ComplexDecoder(nn.Module):
         super().__init__()
         self.fused = fused
         self.dense_block = DilatedDenseNet(channels, fused)
-        self.sub_pixel = SubPixelConv(channels)
+        self.sub_pixel = SubPixelConv(channels, fused)
         self.prelu = nn.PReLU(channels)
         self.norm = nn.InstanceNorm2d(channels, affine=True)
         self.conv = nn.Conv2d(channels, 2, (1, 2))

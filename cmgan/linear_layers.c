@@ -18,11 +18,9 @@ typedef struct {
     int64_t gated;
 } Layer;
 
-static float *scratch_for(int64_t count) { return aligned_alloc(64, (count * 4 + 63) / 64 * 64); }
-
 static void affine(const Layer *at, const float *x, int64_t rows, float *out) {
-    fill_rows(at->bias, at->outputs, rows, out);
-    add_product(x, at->inputs, rows, at->inputs, at->weight, at->outputs, out, at->outputs);
+    int64_t n = at->inputs, m = at->outputs;
+    product(x, n, rows, n, at->weight, m, m, at->bias, 0, out, m);
 }
 
 static void gate(const float *restrict wide, int64_t half, int64_t rows, float *restrict out) {
@@ -75,10 +73,9 @@ int normed_linear_backward(const float *x, const float *grad_out, float *grad_x,
             affine(at, normed, rows, wide);
             gate_backward(wide, grad_out + row * (m / 2), m / 2, rows);
         }
-        add_transposed_product(grad, m, m, normed, c, c, rows, sums);
+        add_transposed_product(grad, m, m, normed, c, c, rows, sums, c);
         add_rows(grad, m, rows, sums + m * c);
-        memset(grad_normed, 0, rows * c * 4);
-        add_product(grad, m, rows, m, at->back, c, grad_normed, c);
+        product(grad, m, rows, m, at->back, c, c, NULL, 0, grad_normed, c);
         normalise_backward(grad_normed, normed, inverse, none, c, rows, grad_x + row * c);
     }
     free(normed);
@@ -137,10 +134,9 @@ int added_linear_backward(const float *c, const float *grad_out, float *grad_c, 
         const float *from = c + row * n;
         if (at->centre) batch_norm_swish(at, from, rows, hidden);
         dropout(grad_out + row * m, grad, rows * m, row * m, at->dropout);
-        add_transposed_product(grad, m, m, at->centre ? hidden : from, n, n, rows, sums);
+        add_transposed_product(grad, m, m, at->centre ? hidden : from, n, n, rows, sums, n);
         add_rows(grad, m, rows, sums + m * n);
-        memset(grad_c + row * n, 0, rows * n * 4);
-        add_product(grad, m, rows, m, at->back, n, grad_c + row * n, n);
+        product(grad, m, rows, m, at->back, n, n, NULL, 0, grad_c + row * n, n);
         if (at->centre) batch_norm_swish_backward(at, from, rows, grad_c + row * n, grad_shift, grad_shift + n);
     }
     free(hidden);

@@ -33,12 +33,15 @@ static inline vec splat(float x) { return x - (vec){0}; }
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-/* out (rows, 16 groups) += x (rows, k) w (k, 16 groups); rows and groups are constants where this is called. */
-ALWAYS void product_tile(const float *x, int64_t xp, int64_t k, const float *w, int64_t wp, float *out, int64_t op,
-                         const int rows, const int groups) {
-    vec sum[ROWS][GROUP];
+static float *scratch_for(int64_t count) { return aligned_alloc(64, (count * 4 + 63) / 64 * 64); }
+
+/* out (rows, 16 groups) = start + x (rows, k) w (k, 16 groups), no start for null; rows and groups are constants where
+ * this is called. */
+ALWAYS void product_tile(const float *x, int64_t xp, int64_t k, const float *w, int64_t wp, const float *start,
+                         int64_t sp, float *out, int64_t op, const int rows, const int groups) {
+    vec sum[2 * ROWS][GROUP];
     for (int r = 0; r < rows; r++)
-        for (int g = 0; g < groups; g++) sum[r][g] = load(out + r * op + g * LANES);
+        for (int g = 0; g < groups; g++) sum[r][g] = start ? load(start + r * sp + g * LANES) : splat(0);
     for (int64_t d = 0; d < k; d++) {
         vec column[GROUP];
         for (int g = 0; g < groups; g++) column[g] = load(w + d * wp + g * LANES);
@@ -50,70 +53,83 @@ ALWAYS void product_tile(const float *x, int64_t xp, int64_t k, const float *w, 
 }
 
 ALWAYS void product_columns(const float *x, int64_t xp, int64_t rows, int64_t k, const float *w, int64_t wp,
-                            float *out, int64_t op, const int groups) {
-    int64_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS) product_tile(x + r * xp, xp, k, w, wp, out + r * op, op, ROWS, groups);
-    x += r * xp;
-    out += r * op;
-    switch (rows - r) {
-    case 5: product_tile(x, xp, k, w, wp, out, op, 5, groups); break;
-    case 4: product_tile(x, xp, k, w, wp, out, op, 4, groups); break;
-    case 3: product_tile(x, xp, k, w, wp, out, op, 3, groups); break;
-    case 2: product_tile(x, xp, k, w, wp, out, op, 2, groups); break;
-    case 1: product_tile(x, xp, k, w, wp, out, op, 1, groups); break;
+                            const float *start, int64_t sp, float *out, int64_t op, const int groups) {
+    for (; rows >= ROWS; rows -= ROWS, x += ROWS * xp, out += ROWS * op, start = start ? start + ROWS * sp : start)
+        product_tile(x, xp, k, w, wp, start, sp, out, op, ROWS, groups);
+    switch (rows) {
+    case 5: product_tile(x, xp, k, w, wp, start, sp, out, op, 5, groups); break;
+    case 4: product_tile(x, xp, k, w, wp, start, sp, out, op, 4, groups); break;
+    case 3: product_tile(x, xp, k, w, wp, start, sp, out, op, 3, groups); break;
+    case 2: product_tile(x, xp, k, w, wp, start, sp, out, op, 2, groups); break;
+    case 1: product_tile(x, xp, k, w, wp, start, sp, out, op, 1, groups); break;
     }
 }
 
-/* out (rows, n) += x (rows, k) w (k, n), with xp and op floats from one row to the next. */
-static void add_product(const float *x, int64_t xp, int64_t rows, int64_t k, const float *w, int64_t n, float *out,
-                        int64_t op) {
+/* out (rows, n) = start + x (rows, k) w (k, n), with xp, wp, sp and op floats from one row to the next. start may be
+ * out itself, one row for all (sp 0), or null for none. */
+static void product(const float *x, int64_t xp, int64_t rows, int64_t k, const float *w, int64_t wp, int64_t n,
+                    const float *start, int64_t sp, float *out, int64_t op) {
     enum { SLICE = 128 }; /* rows of w whose GROUP columns stay in the first-level cache */
-    for (int64_t d = 0; d < k; d += SLICE, x += SLICE, w += SLICE * n) {
+    for (int64_t d = 0; d < k; d += SLICE, x += SLICE, w += SLICE * wp, start = out, sp = op) {
         int64_t count = k - d < SLICE ? k - d : SLICE, c = 0;
         for (; c + GROUP * LANES <= n; c += GROUP * LANES)
-            product_columns(x, xp, rows, count, w + c, n, out + c, op, GROUP);
-        for (; c < n; c += LANES) product_columns(x, xp, rows, count, w + c, n, out + c, op, 1);
+            product_columns(x, xp, rows, count, w + c, wp, start ? start + c : start, sp, out + c, op, GROUP);
+        const float *from = start ? start + c : start;
+        switch ((n - c) / LANES) {
+        case 3: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 3 % GROUP); break;
+        case 2: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 2 % GROUP); break;
+        case 1: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 1 % GROUP); break;
+        }
     }
 }
 
 ALWAYS void outer_tile(const float *a, int64_t ap, const float *b, int64_t bp, int64_t rows, float *out, int64_t op,
-                       const int columns, const int groups) {
-    vec sum[LANES][GROUP];
-    for (int i = 0; i < columns; i++)
+                       const int groups) {
+    vec sum[COLUMNS][GROUP];
+    for (int i = 0; i < COLUMNS; i++)
         for (int g = 0; g < groups; g++) sum[i][g] = load(out + i * op + g * LANES);
     for (int64_t r = 0; r < rows; r++) {
         vec row[GROUP];
         for (int g = 0; g < groups; g++) row[g] = load(b + r * bp + g * LANES);
-        for (int i = 0; i < columns; i++)
+        for (int i = 0; i < COLUMNS; i++)
             for (int g = 0; g < groups; g++) sum[i][g] += row[g] * a[r * ap + i];
     }
-    for (int i = 0; i < columns; i++)
+    for (int i = 0; i < COLUMNS; i++)
         for (int g = 0; g < groups; g++) store(out + i * op + g * LANES, sum[i][g]);
 }
 
-/* out (m, n) += a' b for a (rows, m) and b (rows, n): the gradient of a weight. */
+ALWAYS void outer_columns(const float *a, int64_t ap, int64_t m, const float *b, int64_t bp, int64_t rows, float *out,
+                          int64_t op, const int groups) {
+    for (int64_t i = 0; i < m; i += COLUMNS) outer_tile(a + i, ap, b, bp, rows, out + i * op, op, groups);
+}
+
+/* out (m, n) += a' b for a (rows, m) and b (rows, n): the gradient of a weight; m is a multiple of COLUMNS. */
 static void add_transposed_product(const float *a, int64_t ap, int64_t m, const float *b, int64_t bp, int64_t n,
-                                   int64_t rows, float *out) {
+                                   int64_t rows, float *out, int64_t op) {
     enum { SLICE = 112 }; /* rows whose GROUP columns of b stay in the first-level cache */
-    for (int64_t r = 0; r < rows; r += SLICE) {
+    for (int64_t r = 0; r < rows; r += SLICE, a += SLICE * ap, b += SLICE * bp) {
         int64_t count = rows - r < SLICE ? rows - r : SLICE, c = 0;
         for (; c + GROUP * LANES <= n; c += GROUP * LANES)
-            for (int64_t i = 0; i < m; i += COLUMNS)
-                outer_tile(a + r * ap + i, ap, b + r * bp + c, bp, count, out + i * n + c, n, COLUMNS, GROUP);
-        for (; c < n; c += LANES)
-            for (int64_t i = 0; i < m; i += 2 * COLUMNS)
-                outer_tile(a + r * ap + i, ap, b + r * bp + c, bp, count, out + i * n + c, n, 2 * COLUMNS, 1);
+            outer_columns(a, ap, m, b + c, bp, count, out + c, op, GROUP);
+        switch ((n - c) / LANES) {
+        case 3: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 3 % GROUP); break;
+        case 2: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 2 % GROUP); break;
+        case 1: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 1 % GROUP); break;
+        }
     }
 }
 
 /* out (n) += the sum of the rows of a (rows, n). */
 static void add_rows(const float *a, int64_t n, int64_t rows, float *out) {
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < n; c++) out[c] += a[r * n + c];
-}
-
-static void fill_rows(const float *row, int64_t n, int64_t rows, float *out) {
-    for (int64_t r = 0; r < rows; r++) memcpy(out + r * n, row, 4 * n);
+    for (int64_t c = 0; c < n; c += LANES) {
+        vec even = load(out + c), odd = {0};
+        for (int64_t r = 0; r + 1 < rows; r += 2) {
+            even += load(a + r * n + c);
+            odd += load(a + (r + 1) * n + c);
+        }
+        if (rows % 2) even += load(a + (rows - 1) * n + c);
+        store(out + c, even + odd);
+    }
 }
 
 static inline float total(vec v) {

@@ -7,15 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmgan.native_library import native_library, pointer, run_shared
+from cmgan.native_library import native_library, run_shared
+from cmgan.sequences import Sequences, sequences_along
 
 HEADS = 4
-
-
-class _Layout(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_int64) for name in ("sequences", "inner", "outer_step", "inner_step", "n", "step")
-    ]
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class AttentionKernel:
 
         table (C / 4, 2n − 1): embeddings in the order of falling distance.
         """
-        layout = _layout_of(qkv, axis)
+        layout = sequences_along(qkv.shape, axis)
         out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
         peaks = qkv.new_empty(layout.sequences, HEADS, layout.n, 2)
         self._run(self.library.relative_attention_forward, (qkv, table, out, peaks), None, layout)
@@ -42,29 +37,16 @@ class AttentionKernel:
         grad_qkv = torch.empty_like(qkv)
         grad_tables = table.new_zeros(torch.get_num_threads(), *table.shape)
         arrays = (qkv, table, out, peaks, grad_out, grad_qkv)
-        self._run(self.library.relative_attention_backward, arrays, grad_tables, _layout_of(qkv, axis))
+        self._run(
+            self.library.relative_attention_backward, arrays, grad_tables, sequences_along(qkv.shape, axis)
+        )
         return grad_qkv, grad_tables.sum(0)
 
     def _run(
-        self, function: Callable[..., int], arrays: tuple[Tensor, ...], sums: Tensor | None, layout: _Layout
+        self, function: Callable[..., int], arrays: tuple[Tensor, ...], sums: Tensor | None, layout: Sequences
     ) -> None:
-        """Share the sequences among threads; each adds to its own row of `sums`."""
-
-        def part(thread: int, first: int, last: int) -> int:
-            own = () if sums is None else (sums[thread],)
-            return function(
-                *map(pointer, (*arrays, *own)), layout, ctypes.c_int64(first), ctypes.c_int64(last)
-            )
-
         subject = f"attention over {layout.n} positions"
-        run_shared(part, layout.sequences, torch.get_num_threads(), subject)
-
-
-def _layout_of(qkv: Tensor, axis: int) -> _Layout:
-    batch, frames, bins, _ = qkv.shape
-    if axis == 1:
-        return _Layout(batch * bins, bins, frames * bins, 1, frames, bins)
-    return _Layout(batch * frames, 1, bins, 0, bins, 1)
+        run_shared(function, arrays, sums, layout, layout.sequences, subject)
 
 
 def attention_kernel(head_size: int) -> AttentionKernel | None:

@@ -11,13 +11,14 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import Tensor
 
 FOLDER = Path(__file__).parent
 LANES = 16  # the sources on matrix_products.h take widths that are multiples of this
@@ -46,21 +47,40 @@ def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
         return None
 
 
-def run_shared(part: Callable[[int, int, int], int], count: int, threads: int, subject: str) -> None:
-    """Call part(thread, first, last) for each thread's share of `count` items; it returns 0, or 1 without memory.
+def run_shared(
+    function: Callable[..., int],
+    arrays: Iterable[Tensor],
+    sums: Tensor | None,
+    layout: ctypes.Structure,
+    count: int,
+    subject: str,
+) -> None:
+    """Call function(arrays…, [sums], layout, first, last) on each of torch's threads for its share of `count` items.
 
-    Raises MemoryError that names the subject.
+    sums (threads, …): each thread adds to its own row. Raises MemoryError that names the subject where the function
+    returns 1.
     """
+    threads = torch.get_num_threads()
     bounds = [count * i // threads for i in range(threads + 1)]
-    if threads == 1:
-        failures = [part(0, 0, count)]
-    else:
-        failures = list(_pool(threads).map(part, range(threads), bounds[:-1], bounds[1:]))
-    if any(failures):
+    # Kept in a list: a pointer does not keep its tensor alive.
+    arrays = list(arrays)
+
+    def part(thread: int) -> int:
+        own = arrays if sums is None else [*arrays, sums[thread]]
+        share = map(ctypes.c_int64, bounds[thread : thread + 2])
+        return function(*map(pointer, own), layout, *share)
+
+    failures = map(part, range(threads)) if threads == 1 else _pool(threads).map(part, range(threads))
+    if any(list(failures)):
         raise MemoryError(f"{subject}: use a shorter crop or free memory")
 
 
-def pointer(array: torch.Tensor) -> ctypes.c_void_p:
+def structure(*fields: str) -> list[tuple[str, type]]:
+    """`_fields_` of a C structure of 64-bit integers."""
+    return [(name, ctypes.c_int64) for name in fields]
+
+
+def pointer(array: Tensor) -> ctypes.c_void_p:
     """Address of a contiguous tensor's data."""
     return ctypes.c_void_p(array.data_ptr())
 

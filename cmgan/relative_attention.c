@@ -6,11 +6,11 @@
  * Positions run along the last axis of k, v and e (transposed copies), so that 16 columns j are one vector and the
  * row e_{i-j}, j = 0, 1, ... is one unaligned stretch.
  *
- * Layout: token (s, i) of sequence s begins at element base(s) + i * step of a row-major array of tokens, where
- * base(s) = (s / inner) * outer_step + (s % inner) * inner_step counts tokens. qkv has 3 * HEADS * D floats a token,
+ * qkv has 3 * HEADS * D floats a token,
  * out has HEADS * D. e is (D, 2n - 1), column c holding distance n - 1 - c.
  */
 #include "matrix_products.h"
+#include "sequences.h"
 
 #ifndef D
 #define D 16
@@ -20,10 +20,6 @@
 #define MARGIN 32 /* zeros on both sides of a row, so that shifted and rounded-up loads stay inside */
 
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
-
-typedef struct {
-    int64_t sequences, inner, outer_step, inner_step, n, step;
-} Layout;
 
 static inline vec larger(vec a, vec b) {
     ivec first = a > b;
@@ -78,10 +74,6 @@ static inline vec exponential(vec x) {
     return (vec)((ivec)p + ((ivec)shifted << 23));
 }
 
-static inline int64_t base_of(const Layout *at, int64_t s) {
-    return s / at->inner * at->outer_step + s % at->inner * at->inner_step;
-}
-
 /* Length of a row of n columns rounded up to whole vectors, and its distance to the next row. */
 static inline int64_t rounded(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
 static inline int64_t pitch(int64_t n) { return rounded(n) + 2 * MARGIN; }
@@ -94,12 +86,12 @@ static float *zeros(int64_t count) {
 }
 
 /* (n, D) tokens of one head -> rows (n, D). */
-static void gather_rows(const float *from, int64_t width, const Layout *at, float *rows) {
+static void gather_rows(const float *from, int64_t width, const Sequences *at, float *rows) {
     for (int64_t i = 0; i < at->n; i++) memcpy(rows + i * D, from + i * at->step * width, 4 * D);
 }
 
 /* (n, D) tokens of one head -> columns (D, n) with a margin; LANES tokens at a time, so that stores are whole. */
-static void gather_columns(const float *from, int64_t width, const Layout *at, float *columns) {
+static void gather_columns(const float *from, int64_t width, const Sequences *at, float *columns) {
     int64_t p = pitch(at->n), stride = at->step * width;
     for (int64_t i = 0; i < at->n; i += LANES) {
         float tile[D][LANES] = {{0}};
@@ -173,9 +165,9 @@ static void pad_positions(const float *e, int64_t n, float *padded) {
 }
 
 /* Sequences first .. last - 1. peaks: (sequences, HEADS, n, 2). Returns 0, or 1 when memory is short. */
-int relative_attention_forward(const float *qkv, const float *e, float *out, float *peaks, Layout layout,
+int relative_attention_forward(const float *qkv, const float *e, float *out, float *peaks, Sequences layout,
                                int64_t first, int64_t last) {
-    const Layout *at = &layout;
+    const Sequences *at = &layout;
     int64_t n = at->n, p = pitch(n), rows = n + BLOCK, columns = rounded(n);
     float *scratch = zeros(rows * D + 2 * D * p + D * pitch(2 * n - 1) + 2 * BLOCK * p);
     if (!scratch) return 1;
@@ -223,9 +215,9 @@ int relative_attention_forward(const float *qkv, const float *e, float *out, flo
 
 /* Gradients of qkv (written) and of e (D, 2n - 1), added up over these sequences. Returns 0, or 1 without memory. */
 int relative_attention_backward(const float *qkv, const float *e, const float *out, const float *peaks,
-                                const float *grad_out, float *grad_qkv, float *grad_e, Layout layout, int64_t first,
+                                const float *grad_out, float *grad_qkv, float *grad_e, Sequences layout, int64_t first,
                                 int64_t last) {
-    const Layout *at = &layout;
+    const Sequences *at = &layout;
     int64_t n = at->n, p = pitch(n), ep = pitch(2 * n - 1), rows = n + BLOCK, columns = rounded(n);
     float *scratch = zeros(3 * rows * D + 4 * D * p + 2 * D * ep + 3 * BLOCK * p);
     if (!scratch) return 1;

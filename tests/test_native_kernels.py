@@ -1,4 +1,4 @@
-"""Compiled feed-forward step and causal convolution against the literal equations, with and without dropout."""
+"""Compiled feed-forward step and convolutions against the literal equations, with and without dropout."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cmgan.causal_conv import causal_conv, fused_causal_conv
+from cmgan.depthwise_conv import FusedDepthwiseConv
 from cmgan.feed_forward import feed_forward_step
 from cmgan.native_library import native_library
 
@@ -82,13 +83,14 @@ def test_feed_forward_dropout_keeps_the_mean_and_drops_the_asked_share() -> None
     bins=st.integers(1, 20),
     inputs=st.sampled_from([16, 48, 64, 144]),
     outputs=st.sampled_from([16, 64]),
+    heights=st.sampled_from([1, 2]),
     dilation=st.sampled_from([1, 2, 8]),
 )
 def test_causal_convolution_equals_that_of_torch(
-    batch: int, frames: int, bins: int, inputs: int, outputs: int, dilation: int
+    batch: int, frames: int, bins: int, inputs: int, outputs: int, heights: int, dilation: int
 ) -> None:
     x = torch.randn(batch, inputs, frames, bins, requires_grad=True)
-    weight = torch.randn(outputs, inputs, 2, 3) * inputs**-0.5
+    weight = torch.randn(outputs, inputs, heights, 3) * inputs**-0.5
     weight.requires_grad_()
     bias = torch.randn(outputs, requires_grad=True)
     expected = causal_conv(x, weight, bias, dilation)
@@ -120,3 +122,26 @@ def test_dropout_draws_are_independent_between_calls_and_neighbours_and_follow_t
         assert torch.equal(first, step_of(norm, wide, narrow, x, 0.3) != x)
     for one, other in ((first, second), (first[1:], first[:-1]), (first[:, 1:], first[:, :-1])):
         assert (one & other).float().mean().item() == pytest.approx(0.7**2, abs=0.005)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    frames=st.integers(1, 40),
+    bins=st.integers(1, 20),
+    channels=st.sampled_from([16, 48]),
+    taps=st.sampled_from([1, 5, 31]),
+    axis=st.sampled_from([1, 2]),
+)
+def test_depthwise_convolution_and_its_statistics_equal_those_of_torch(
+    batch: int, frames: int, bins: int, channels: int, taps: int, axis: int
+) -> None:
+    x = (3 + torch.randn(batch, frames, bins, channels)).requires_grad_()
+    weight = torch.randn(channels, 1, taps, requires_grad=True)
+    bias = torch.randn(channels, requires_grad=True)
+    last = x.movedim((3, axis), (1, -1))
+    expected = nn.functional.conv2d(last, weight.unsqueeze(2), bias, padding=(0, taps // 2), groups=channels)
+    actual, mean, variance = FusedDepthwiseConv.apply(x, weight, bias, axis)
+    assert_equal_with_gradients(actual.movedim((3, axis), (1, -1)), expected, [x, weight, bias])
+    torch.testing.assert_close(mean, actual.mean((0, 1, 2)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(variance, actual.var((0, 1, 2), correction=0), rtol=1e-4, atol=1e-5)
