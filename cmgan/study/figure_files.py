@@ -10,8 +10,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-COLUMN_WIDTH = 3.4  # inches, one column of a two-column paper
-TEXT_WIDTH = 7.1
+COLUMN_WIDTH = 3.35  # inches, one column of a two-column paper
+TEXT_WIDTH = 6.9
 FORMATS = ("png", "svg", "pdf")
 
 PlotFunction = Callable[[pd.DataFrame], Figure]
@@ -23,8 +23,12 @@ def figure_style():
     settings = {
         "figure.dpi": 110,
         "savefig.dpi": 200,
+        # Sizes hold in print too: figures are drawn as wide as they are set, and nothing is below 7 points.
         "font.size": 8,
+        "figure.labelsize": 8,
         "axes.titlesize": 8,
+        # Looking for ticks above the axes before every title costs a tenth of the time.
+        "axes.titley": 1.0,
         "axes.labelsize": 8,
         "legend.fontsize": 7,
         "xtick.labelsize": 7,

@@ -71,7 +71,7 @@ def claims_forest(frame: pd.DataFrame) -> Figure:
         axis.plot(row.estimate, position, markersize=5.5, linestyle="none", **look)
         text = f"{row.prediction}  {row.contrast}"
         axis.text(
-            -reach, position - 0.3, text, va="bottom", fontsize=6.5, color="black" if row.decides else "0.35"
+            -reach, position - 0.3, text, va="bottom", fontsize=7, color="black" if row.decides else "0.35"
         )
     axis.set(xlim=(-reach, reach), ylim=(len(frame) - 0.55, -0.95), yticks=[], xlabel="difference of PESQ")
     axis.grid(visible=False, axis="y")

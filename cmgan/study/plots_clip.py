@@ -49,7 +49,7 @@ def one_clip(frame: pd.DataFrame) -> Figure:
                 mesh = _spectrum(axis, part)
         grid[0, column].set_title(_title(arm, rows.set_index("view")["value"]))
     grid[0, 0].set_xlim(0, SHOWN_SECONDS)
-    figure.supxlabel(f"time (s), in {frame['id'].iloc[0]}", fontsize=8)
+    figure.supxlabel(f"time (s), in {frame['id'].iloc[0]}")
     for axis, label in zip(grid[:, 0], ROW_LABELS.values(), strict=True):
         axis.annotate(
             label,

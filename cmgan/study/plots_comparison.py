@@ -43,7 +43,6 @@ def final_metrics(frame: pd.DataFrame) -> Figure:
     figure.supxlabel(
         f"mean and 95 % interval over {counts['utterances'].max()} utterances, "
         f"each averaged over {counts['seeds'].max()} seeds; grey: noisy input",
-        fontsize=8,
     )
     return figure
 
@@ -71,7 +70,6 @@ def differences(frame: pd.DataFrame) -> Figure:
         f"difference from {arm_label(frame['baseline'].iloc[0])}: mean and 95 % interval over "
         f"{frame['utterances'].max()} utterances\n"
         f"ticks: lowest and highest of {frame['seeds'].max()} seeds; grey: PESQ within ±{MARGIN_PESQ}",
-        fontsize=8,
     )
     return figure
 

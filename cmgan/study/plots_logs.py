@@ -61,7 +61,7 @@ def results_by_version(results: pd.DataFrame) -> Figure:
         axis.scatter(
             chosen["pesq"], chosen.index, s=22, color=f"C{number}", marker=marker, label=label, zorder=3
         )
-    axis.set_yticks(rows.index, [f"{row.run} · {row.source}" for row in rows.itertuples()], fontsize=6)
+    axis.set_yticks(rows.index, [f"{row.run} · {row.source}" for row in rows.itertuples()])
     axis.set(xlabel="PESQ", ylim=(-0.7, len(rows) - 0.3))
     axis.grid(axis="y", linestyle=":")
     axis.legend(loc="lower right")

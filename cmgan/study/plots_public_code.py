@@ -29,6 +29,7 @@ def rank_reductions(reductions: pd.DataFrame) -> Figure:
                 rows.loc[paired, "number"],
                 height[paired],
                 s=14,
+                marker="os"[rank],
                 color=color,
                 label=f"process {rank}: same step",
             )

@@ -92,4 +92,4 @@ def _labels(axis: Axes, rows: pd.DataFrame) -> None:
     labelled = rows[~none]
     correlation = cluster_rank_correlation(labelled["label"], labelled["pesq"], labelled["batch"], 0).estimate
     text = "too few labels" if np.isnan(correlation) else f"rank correlation {correlation:.2f}"
-    axis.text(0.96, 0.94, text, transform=axis.transAxes, ha="right", va="top", fontsize=6.5)
+    axis.text(0.96, 0.94, text, transform=axis.transAxes, ha="right", va="top", fontsize=7)

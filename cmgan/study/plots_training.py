@@ -33,7 +33,7 @@ def validation_pesq(frame: pd.DataFrame) -> Figure:
     """
     arms = list(frame["arm"].unique())
     if len(arms) <= OVERLAID_ARMS:
-        figure, axis = plt.subplots(figsize=(TEXT_WIDTH * 0.75, 2.9))
+        figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 2.9))
         for position, arm in enumerate(arms):
             _curves(axis, frame[frame["arm"] == arm], "pesq", position, len(arms), seeds=True)
         axis.set(xlabel=_epoch_label(frame), ylabel="PESQ (wide band, MOS-LQO)")
@@ -52,8 +52,8 @@ def validation_pesq(frame: pd.DataFrame) -> Figure:
         axis.set_title(arm_label(arm))
     for axis in list(grid.flat)[len(arms) :]:
         axis.set_visible(False)
-    figure.supylabel("PESQ (wide band, MOS-LQO)", fontsize=8)
-    figure.supxlabel(_epoch_label(frame) + "; grey: the other arms", fontsize=8)
+    figure.supylabel("PESQ (wide band, MOS-LQO)")
+    figure.supxlabel(_epoch_label(frame) + "; grey: the other arms")
     return figure
 
 
@@ -83,7 +83,7 @@ def discriminator_losses(frame: pd.DataFrame) -> Figure:
 
     Columns: those of `comparison.distribution` and share, low, high of `comparison.skip_rates`.
     """
-    figure, axis = plt.subplots(figsize=(TEXT_WIDTH * 0.75, 0.8 + 0.32 * len(frame)))
+    figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 0.8 + 0.24 * len(frame)))
     axis.axvspan(*HEALTHY_BAND, color="0.9", zorder=0, linewidth=0)
     _distribution_rows(axis, frame)
     _plain_log_scale(axis)
@@ -100,7 +100,7 @@ def label_spread(frame: pd.DataFrame) -> Figure:
 
     Columns: those of `comparison.distribution` and labels, the policy.
     """
-    figure, axis = plt.subplots(figsize=(TEXT_WIDTH * 0.75, 0.8 + 0.32 * len(frame)))
+    figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 0.8 + 0.24 * len(frame)))
     _distribution_rows(axis, frame)
     axis.set_xlabel("standard deviation of the labels within a batch (PESQ scaled to 0…1)")
     axis.set_xlim(left=-0.02 * max(frame["maximum"].max(), 1e-3))
@@ -115,7 +115,7 @@ def gradient_norms(frame: pd.DataFrame) -> Figure:
     """
     arms = list(frame["arm"].unique())
     networks = ("generator", "discriminator")
-    figure, axes = plt.subplots(1, 2, figsize=(TEXT_WIDTH, 0.9 + 0.32 * len(arms)), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(TEXT_WIDTH, 0.9 + 0.24 * len(arms)), sharey=True)
     limit = frame["limit"].iloc[0]
     for axis, network in zip(axes, networks, strict=True):
         rows = frame[frame["network"] == network]
@@ -191,7 +191,6 @@ def _right_labels(axis: Axes, title: str, texts: Sequence[str]) -> None:
         (5, 4),
         xycoords="axes fraction",
         textcoords="offset points",
-        fontsize=8,
         style="italic",
     )
 
