@@ -38,10 +38,15 @@ CONDITIONS = ["id", "snr_db", "noise"]
 def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None] = print) -> pd.DataFrame:
     """Enhance and score every test utterance; writes evaluation/ARM-SEED.csv last and returns it.
 
+    A table that is newer than the generator, or whose generator was not kept, is returned as it is.
     Raises FileNotFoundError when the arm was not trained.
     """
     root = run_folder(parameters.run)
     checkpoint = training_folder(root, parameters.arm, parameters.seed) / parameters.checkpoint
+    target = evaluation_table(root, parameters.arm, parameters.seed, parameters.checkpoint)
+    if _is_scored(target, [checkpoint, root / "data" / "manifest.csv"]):
+        report(f"already evaluated, see {target}; remove it to evaluate again")
+        return pd.read_csv(target)
     if not checkpoint.exists():
         raise FileNotFoundError(
             f"{checkpoint}: train arm {parameters.arm} with seed {parameters.seed} first (03_training)"
@@ -55,7 +60,6 @@ def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None]
         estimates.append(enhance(generator, pair.noisy))
         if number % 10 == 0 or number == len(pairs):
             report(f"{parameters.arm}-{parameters.seed}: enhanced {number}/{len(pairs)} utterances")
-    target = evaluation_table(root, parameters.arm, parameters.seed)
     _keep_audio(pairs[: parameters.audio_files], estimates, target.with_suffix(""))
     table = _scored(root, pairs, estimates, parameters.threads)
     return write_table(table.assign(arm=parameters.arm, seed=parameters.seed), target)
@@ -70,8 +74,10 @@ def trained_generator(checkpoint: Path) -> nn.Module:
 
 
 def evaluate_noisy(run: str, threads: int = 0) -> pd.DataFrame:
-    """Score the unprocessed noisy test utterances; writes evaluation/noisy.csv and returns it."""
+    """Score the unprocessed noisy test utterances; writes evaluation/noisy.csv, or returns it when newer."""
     root = run_folder(run)
+    if _is_scored(noisy_table(root), [root / "data" / "manifest.csv"]):
+        return pd.read_csv(noisy_table(root))
     pairs = load_pairs(root / "data" / "manifest.csv", "test")
     table = _scored(root, pairs, [pair.noisy for pair in pairs], threads)
     return write_table(table.assign(arm="noisy", seed=pd.NA), noisy_table(root))
@@ -94,6 +100,14 @@ def summary_table(noisy: pd.DataFrame, enhanced: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).set_index("metric").round(3)
+
+
+def _is_scored(table: Path, sources: list[Path]) -> bool:
+    """Whether a table of scores stands for its sources; those that a kept run left out cannot have changed."""
+    if not table.is_file():
+        return False
+    changed = max((source.stat().st_mtime for source in sources if source.is_file()), default=0.0)
+    return table.stat().st_mtime >= changed
 
 
 def _scored(

@@ -27,9 +27,10 @@ def training_folder(run_root: Path, arm: str, seed: int) -> Path:
     return run_root / "training" / f"{arm}-{seed}"
 
 
-def evaluation_table(run_root: Path, arm: str, seed: int) -> Path:
-    """Where 04_evaluation writes one arm and seed."""
-    return run_root / "evaluation" / f"{arm}-{seed}.csv"
+def evaluation_table(run_root: Path, arm: str, seed: int, checkpoint: str = "generator.pt") -> Path:
+    """Where 04_evaluation writes one arm and seed; a checkpoint other than the last epoch's has its own file."""
+    part = "" if checkpoint == "generator.pt" else f"-{Path(checkpoint).stem}"
+    return run_root / "evaluation" / f"{arm}-{seed}{part}.csv"
 
 
 def noisy_table(run_root: Path) -> Path:

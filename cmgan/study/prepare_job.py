@@ -1,12 +1,15 @@
 """What 01_data_preparation computes: a manifest from the corpus that the parameters name, and tables of it."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from cmgan.study.notebook_parameters import DataParameters
 from cmgan.study.paths import run_folder
+from cmgan.study.table_files import write_text
 from data_prep.folder import prepare_folder
 from data_prep.manifest import read_manifest
 from data_prep.synthetic import prepare_synthetic
@@ -14,11 +17,40 @@ from data_prep.voicebank import prepare_voicebank
 
 
 def prepare_corpus(parameters: DataParameters, report: Callable[[str], None] = print) -> Path:
-    """Prepare the corpus under results/RUN/data and return its manifest.
+    """Prepare the corpus under results/RUN/data and return its manifest; one that is there is left as it is.
 
-    Raises CorpusError, AudioError or ValueError with one line that names the file or setting at fault.
+    Raises CorpusError, AudioError or ValueError with one line that names the file or setting at fault;
+    ValueError, too, when the folder holds a corpus of other settings, which trainings may rest on.
     """
     output = run_folder(parameters.run) / "data"
+    made_with = output / "settings.json"
+    if _is_there(output / "manifest.csv", made_with, parameters):
+        report(f"already prepared, see {output}; remove {output / 'manifest.csv'} to prepare it again")
+        return output / "manifest.csv"
+    made_with.unlink(missing_ok=True)
+    manifest = _prepared(parameters, output, report)
+    write_text(json.dumps(asdict(parameters), indent=1), made_with)
+    return manifest
+
+
+def _is_there(manifest: Path, made_with: Path, parameters: DataParameters) -> bool:
+    if not manifest.is_file() or not made_with.is_file():
+        return False
+    there = json.loads(made_with.read_text())
+    differences = [
+        f"{name} {there.get(name)} there, {value} asked for"
+        for name, value in asdict(parameters).items()
+        if there.get(name) != value
+    ]
+    if differences:
+        raise ValueError(
+            f"{manifest.parent} holds a corpus of other settings ({'; '.join(differences)}): "
+            "choose another run name or remove that folder"
+        )
+    return True
+
+
+def _prepared(parameters: DataParameters, output: Path, report: Callable[[str], None]) -> Path:
     limits = {
         "train_utterances": parameters.train_utterances,
         "validation_utterances": parameters.validation_utterances,
