@@ -4,11 +4,12 @@
  * results take 4 products in place of 6. With d the four inputs around them, g the three taps, and the rows
  *     v = (d0 - d2, d1 + d2, d2 - d1, d1 - d3),  u = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2),  m_p = v_p u_p,
  * the results are m0 + m1 + m2 and m1 - m2 - m3. For a whole frame each m_p is one matrix product over all pairs.
- * `taps` are (heights, 4, inputs, outputs) and hold u; row a of the kernel meets frame t - (heights - 1 - a) dilation.
+ * Row a of the kernel meets frame t - (heights - 1 - a) dilation. Products run over all rows and a CHUNK of channels at
+ * once, as `taps` lie, that hold u: for each p and chunk, (heights, channels of the chunk, outputs).
  */
 #include "matrix_products.h"
 
-enum { POINTS = 4, CHUNK = 64 }; /* channels at a time, so that what belongs to them stays in the second-level cache */
+enum { POINTS = 4, CHUNK = 64 }; /* channels whose v, and sums of gradients, stay in the second-level cache */
 
 typedef struct {
     int64_t frames, bins, inputs, outputs, heights, dilation; /* a negative dilation looks ahead */
@@ -22,12 +23,14 @@ static int64_t joined(const Layout *at, int64_t frame, int64_t a, int64_t direct
     return t < 0 || t >= at->frames ? -1 : frame - frame % at->frames + t;
 }
 
-/* Channels of one frame (bins, pitch) -> v (POINTS, pairs, CHUNK); `zeros` stands for places outside. */
-static void spread_inputs(const float *x, int64_t pitch, int64_t count, const Layout *at, const float *zeros, float *v) {
-    int64_t pairs = pairs_of(at), plane = pairs * CHUNK;
-    for (int64_t i = 0; i < pairs; i++, v += CHUNK) {
+/* Channels of a frame (bins, inputs) -> v (POINTS, pairs, width); `zeros` stands for places and frames outside. */
+static void spread_inputs(const float *x, int64_t frame, int64_t count, const Layout *at, const float *zeros, float *v,
+                          int64_t width) {
+    int64_t pairs = pairs_of(at), plane = pairs * width;
+    for (int64_t i = 0; i < pairs; i++, v += width) {
         const float *d[POINTS];
-        for (int64_t k = 0, f = 2 * i - 1; k < POINTS; k++, f++) d[k] = f < 0 || f >= at->bins ? zeros : x + f * pitch;
+        for (int64_t k = 0, f = 2 * i - 1; k < POINTS; k++, f++)
+            d[k] = frame < 0 || f < 0 || f >= at->bins ? zeros : x + (frame * at->bins + f) * at->inputs;
         for (int64_t c = 0; c < count; c += LANES) {
             vec d1 = load(d[1] + c), d2 = load(d[2] + c);
             store(v + c, load(d[0] + c) - d2);
@@ -69,26 +72,25 @@ static void spread_gradients(const float *grad, const Layout *at, const float *z
 int causal_conv(const float *x, const float *taps, const float *bias, float *out, Layout layout, int64_t first,
                 int64_t last) {
     const Layout *at = &layout;
-    int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at);
-    float *scratch = scratch_for(CHUNK + POINTS * pairs * (CHUNK + to));
-    if (!scratch) return 1;
-    float *v = scratch + CHUNK, *m = v + POINTS * pairs * CHUNK;
-    memset(scratch, 0, CHUNK * 4);
+    int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at), heights = at->heights;
+    float *zeros = scratch_for(CHUNK + POINTS * pairs * (heights * CHUNK + to));
+    if (!zeros) return 1;
+    float *v = zeros + CHUNK, *m = v + POINTS * pairs * heights * CHUNK;
+    memset(zeros, 0, CHUNK * 4);
     for (int64_t frame = first; frame < last; frame++) {
-        const float *start = NULL;
-        for (int64_t c = 0; c < in; c += CHUNK)
-            for (int64_t a = 0; a < at->heights; a++) {
-                int64_t source = joined(at, frame, a, 1), count = in - c < CHUNK ? in - c : CHUNK;
-                if (source < 0) continue;
-                spread_inputs(x + source * at->bins * in + c, in, count, at, scratch, v);
-                for (int p = 0; p < POINTS; p++)
-                    product(v + p * pairs * CHUNK, CHUNK, pairs, count, taps + ((a * POINTS + p) * in + c) * to, to, to,
-                            start ? m + p * pairs * to : NULL, to, m + p * pairs * to, to);
-                start = m;
+        for (int64_t c = 0; c < in; c += CHUNK) {
+            int64_t count = in - c < CHUNK ? in - c : CHUNK, width = heights * count;
+            for (int64_t a = 0; a < heights; a++)
+                spread_inputs(x + c, joined(at, frame, a, 1), count, at, zeros, v + a * count, width);
+            for (int64_t p = 0; p < POINTS; p++) {
+                float *sum = m + p * pairs * to;
+                product(v + p * pairs * width, width, pairs, width, taps + (p * in + c) * heights * to, to, to,
+                        c ? sum : NULL, to, sum, to);
             }
+        }
         gather_results(m, bias, at, out + frame * at->bins * to);
     }
-    free(scratch);
+    free(zeros);
     return 0;
 }
 
@@ -103,7 +105,7 @@ int causal_conv_weight(const float *x, const float *grad_out, float *sums, Layou
     for (int64_t c = 0; c < in; c += CHUNK)
         for (int64_t frame = first; frame < last; frame++) {
             int64_t count = in - c < CHUNK ? in - c : CHUNK;
-            spread_inputs(x + frame * at->bins * in + c, in, count, at, zeros, v);
+            spread_inputs(x + c, frame, count, at, zeros, v, CHUNK);
             for (int64_t a = 0; a < at->heights; a++) {
                 int64_t reached = joined(at, frame, a, -1);
                 if (reached < 0) continue;

@@ -11,6 +11,7 @@ from torch.nn import functional
 from cmgan.native_library import LANES, native_library, run_shared, structure
 
 SOURCE = "causal_conv.c"
+CHUNK = 64  # as there
 # Three taps to the four factors of Winograd's F(2, 3), see the C source.
 TO_FACTORS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
 
@@ -45,8 +46,7 @@ class _CausalConv(Function):
         x = x.contiguous()
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
-        taps = (weight @ TO_FACTORS.T).permute(2, 3, 1, 0).contiguous()
-        return _convolve(x, taps, bias.contiguous(), dilation)
+        return _convolve(x, weight, bias.contiguous(), dilation)
 
     @staticmethod
     @once_differentiable
@@ -54,8 +54,7 @@ class _CausalConv(Function):
         x, weight = ctx.saved_tensors
         outputs, inputs, heights, _ = weight.shape
         grad_out = grad_out.contiguous()
-        turned = (weight.flip(-1) @ TO_FACTORS.T).permute(2, 3, 0, 1).contiguous()
-        grad_x = _convolve(grad_out, turned, torch.zeros(inputs), -ctx.dilation)
+        grad_x = _convolve(grad_out, weight.flip(-1).transpose(0, 1), torch.zeros(inputs), -ctx.dilation)
         sums = x.new_zeros(torch.get_num_threads(), heights, len(TO_FACTORS), outputs, inputs)
         layout = _Layout(*x.shape[1:], outputs, heights, ctx.dilation)
         function = native_library(SOURCE).causal_conv_weight
@@ -64,8 +63,10 @@ class _CausalConv(Function):
         return grad_x, grad_weight, grad_out.sum((0, 1, 2)), None
 
 
-def _convolve(x: Tensor, taps: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    heights, _, inputs, outputs = taps.shape
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    outputs, inputs, heights, _ = weight.shape
+    factors = (weight @ TO_FACTORS.T).permute(3, 2, 1, 0).split(CHUNK, dim=2)
+    taps = torch.cat([chunk.reshape(len(TO_FACTORS), -1, outputs) for chunk in factors], dim=1)
     out = x.new_empty(*x.shape[:3], outputs)
     layout = _Layout(*x.shape[1:3], inputs, outputs, heights, dilation)
     function = native_library(SOURCE).causal_conv

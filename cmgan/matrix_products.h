@@ -54,8 +54,13 @@ ALWAYS void product_tile(const float *x, int64_t xp, int64_t k, const float *w, 
 
 ALWAYS void product_columns(const float *x, int64_t xp, int64_t rows, int64_t k, const float *w, int64_t wp,
                             const float *start, int64_t sp, float *out, int64_t op, const int groups) {
-    for (; rows >= ROWS; rows -= ROWS, x += ROWS * xp, out += ROWS * op, start = start ? start + ROWS * sp : start)
+    const int high = 2 * groups <= GROUP ? 2 * ROWS : ROWS; /* a narrow tile has registers for more rows */
+    for (; rows >= high; rows -= high, x += high * xp, out += high * op, start = start ? start + high * sp : start)
+        product_tile(x, xp, k, w, wp, start, sp, out, op, high, groups);
+    if (high > ROWS && rows >= ROWS) {
         product_tile(x, xp, k, w, wp, start, sp, out, op, ROWS, groups);
+        rows -= ROWS, x += ROWS * xp, out += ROWS * op, start = start ? start + ROWS * sp : start;
+    }
     switch (rows) {
     case 5: product_tile(x, xp, k, w, wp, start, sp, out, op, 5, groups); break;
     case 4: product_tile(x, xp, k, w, wp, start, sp, out, op, 4, groups); break;
@@ -84,23 +89,26 @@ static void product(const float *x, int64_t xp, int64_t rows, int64_t k, const f
 }
 
 ALWAYS void outer_tile(const float *a, int64_t ap, const float *b, int64_t bp, int64_t rows, float *out, int64_t op,
-                       const int groups) {
-    vec sum[COLUMNS][GROUP];
-    for (int i = 0; i < COLUMNS; i++)
+                       const int columns, const int groups) {
+    vec sum[4 * COLUMNS][GROUP];
+    for (int i = 0; i < columns; i++)
         for (int g = 0; g < groups; g++) sum[i][g] = load(out + i * op + g * LANES);
     for (int64_t r = 0; r < rows; r++) {
         vec row[GROUP];
         for (int g = 0; g < groups; g++) row[g] = load(b + r * bp + g * LANES);
-        for (int i = 0; i < COLUMNS; i++)
+        for (int i = 0; i < columns; i++)
             for (int g = 0; g < groups; g++) sum[i][g] += row[g] * a[r * ap + i];
     }
-    for (int i = 0; i < COLUMNS; i++)
+    for (int i = 0; i < columns; i++)
         for (int g = 0; g < groups; g++) store(out + i * op + g * LANES, sum[i][g]);
 }
 
 ALWAYS void outer_columns(const float *a, int64_t ap, int64_t m, const float *b, int64_t bp, int64_t rows, float *out,
                           int64_t op, const int groups) {
-    for (int64_t i = 0; i < m; i += COLUMNS) outer_tile(a + i, ap, b, bp, rows, out + i * op, op, groups);
+    const int wide = groups > 2 ? COLUMNS : groups == 1 && GROUP > 1 ? 4 * COLUMNS : 2 * COLUMNS;
+    int64_t i = 0;
+    for (; i + wide <= m; i += wide) outer_tile(a + i, ap, b, bp, rows, out + i * op, op, wide, groups);
+    for (; i < m; i += COLUMNS) outer_tile(a + i, ap, b, bp, rows, out + i * op, op, COLUMNS, groups);
 }
 
 /* out (m, n) += a' b for a (rows, m) and b (rows, n): the gradient of a weight; m is a multiple of COLUMNS. */
