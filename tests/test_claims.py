@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from cmgan.study.claim_results import NO_COLLAPSE, claims_frame, judge_run
+from cmgan.study.claim_tables import claims_text
 from cmgan.study.claim_words import (
-    claims_text,
     controls_in_words,
     effect_in_words,
     points_towards,

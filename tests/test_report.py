@@ -11,8 +11,9 @@ from cmgan.study.claim_results import judge_run
 from cmgan.study.comparison import compare
 from cmgan.study.figure_words import WORDS
 from cmgan.study.redraw import PLOTS, redraw_run
-from cmgan.study.report import OPTIONAL_FIGURES, write_report
+from cmgan.study.report import write_report
 from cmgan.study.report_figures import draw_figures, figure_frames
+from cmgan.study.report_sections import OPTIONAL_FIGURES
 from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run
 
@@ -102,11 +103,26 @@ def test_the_command_commit_versions_and_time_are_stated(text):
 
 
 def test_tables_are_written_as_numbers_and_as_latex(run):
-    numbers = pd.read_csv(run / "report" / "tables" / "pesq_falls.csv")
-    assert set(numbers["arm"]) == set(ARMS)
-    latex = (run / "report" / "tables" / "pesq_falls.tex").read_text()
-    assert r"\toprule" in latex
-    assert not re.search(r"(?<!\\)[%_]", latex.replace("tab:pesq_falls", ""))
+    tables = run / "report" / "tables"
+    assert set(pd.read_csv(tables / "pesq_falls.csv")["arm"]) == set(ARMS)
+    for file in tables.glob("*.csv"):
+        assert r"\toprule" in file.with_suffix(".tex").read_text(encoding="ascii")
+
+
+def test_the_claims_stand_in_latex_with_verdict_interval_and_n(run):
+    latex = (run / "report" / "tables" / "claims.tex").read_text(encoding="ascii")
+    (row,) = re.findall(r"^ *C12 & (.*) \\\\$", latex, re.MULTILINE)
+    title, verdict, effect, sample = row.split(" & ")
+    assert verdict in ("supported", "refuted", "inconclusive")
+    assert re.match(r"\+\d\.\d\d \[.+, .+\]", effect)
+    assert sample == r"8 utterances $\times$ 2 seeds"
+    assert "time target" in title
+
+
+def test_the_document_holds_every_figure_with_alternative_text_for_readers(run, text):
+    document = (run / "report" / "report.pdf").read_bytes()
+    assert document.startswith(b"%PDF")
+    assert document.count(b"/Alt") == len(Page(text).images)
 
 
 def test_names_from_outside_are_escaped(run):
@@ -115,6 +131,7 @@ def test_names_from_outside_are_escaped(run):
     changed = results.__class__(**vars(results) | {"steps": steps})
     page = write_report(results, compare(changed), judge_run(changed), ROOT)
     assert "<script>" not in page.read_text()
+    assert (run / "report" / "report.pdf").stat().st_size > 0
 
 
 def test_a_report_without_its_figures_is_refused_and_leaves_no_page(tmp_path):

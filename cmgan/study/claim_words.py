@@ -1,7 +1,5 @@
 """What the verdicts say and what they mean for one's own code, in words put together from the judged run."""
 
-import pandas as pd
-
 from cmgan.study.arm_styles import arm_label
 from cmgan.study.claim_results import Judged, JudgedClaim, JudgedControl, JudgedRun
 from cmgan.study.claims import Prediction
@@ -30,19 +28,27 @@ def effect_in_words(found: Effect | Missing) -> str:
     """Estimate, 95 % interval, n and the range of the seeds; for a missing effect the reason."""
     if isinstance(found, Missing):
         return f"no evidence: {found.reason}"
-    if found.scale == "outcome":
-        return f"{found.detail}: {'yes' if found.estimate else 'no'}, {found.n} {found.unit}"
-    style = STYLES[found.scale]
-    if max(abs(found.estimate), abs(found.high95)) < TINY:
-        style = ".1g" if found.estimate else style
-    text = (
-        f"{number(found.estimate, style)} {bounds(found.low95, found.high95, style)}, {found.n} {found.unit}"
-    )
-    if found.by_seed:
-        seeds = f"{len(found.by_seed)} seed{'s' * (len(found.by_seed) != 1)}"
+    text = f"{estimate_in_words(found)}, {sample_in_words(found)}"
+    if len(found.by_seed) > 1:
+        style = _style_of(found)
         low, high = (number(value, style) for value in (min(found.by_seed), max(found.by_seed)))
-        text += f" × {seeds} ({low} to {high})" if len(found.by_seed) > 1 else f" × {seeds}"
-    return f"{text}; {found.detail.replace('_', ' ')}" if found.detail else text
+        text += f" ({low} to {high})"
+    named = found.detail and found.scale != "outcome"
+    return f"{text}; {found.detail.replace('_', ' ')}" if named else text
+
+
+def estimate_in_words(found: Effect) -> str:
+    """Estimate with its 95 % interval, or yes or no."""
+    if found.scale == "outcome":
+        return f"{found.detail}: {'yes' if found.estimate else 'no'}"
+    style = _style_of(found)
+    return f"{number(found.estimate, style)} {bounds(found.low95, found.high95, style)}"
+
+
+def sample_in_words(found: Effect) -> str:
+    """What the interval speaks for: n, its unit, and the number of seeds where networks were trained."""
+    seeds = len(found.by_seed)
+    return f"{found.n} {found.unit}" + (f" × {seeds} seed{'s' * (seeds != 1)}" if seeds else "")
 
 
 def rule_in_words(rule: Rule, scale: Scale = "plain") -> str:
@@ -81,49 +87,6 @@ def verdicts_in_words(run: JudgedRun) -> str:
         if names:
             parts.append(f"{len(names)} {verdict} ({', '.join(names)})")
     return f"{len(run.claims)} claims: {'; '.join(parts)}."
-
-
-def claims_text(run: JudgedRun) -> pd.DataFrame:
-    """The table of claims as text: claim, title, verdict, effect (of the prediction that stands for it), why."""
-    rows = [
-        {
-            "claim": claim.claim.id,
-            "title": claim.claim.title,
-            "verdict": str(claim.verdict),
-            "effect": f"{claim.leading.prediction.says}: {effect_in_words(claim.leading.found)}"
-            if isinstance(claim.leading.found, Effect)
-            else "",
-            "why not decided": claim.reason,
-        }
-        for claim in run.claims
-    ]
-    return pd.DataFrame(rows)
-
-
-def claims_markdown(run: JudgedRun) -> str:
-    """The table of claims in Markdown, for a README: claim, verdict, and the effect or why there is no verdict."""
-    rows = [
-        f"| {row.claim} {row.title} | {row.verdict} | {row.effect or row.why} |"
-        for row in claims_text(run).rename(columns={"why not decided": "why"}).itertuples()
-    ]
-    return "\n".join(["| claim | verdict | on what |", "|---|---|---|", *rows]) + "\n"
-
-
-def predictions_text(run: JudgedRun) -> pd.DataFrame:
-    """Every prediction and control as text: prediction, what it says, its rule, what was found, its verdict."""
-    judged = [one for claim in run.claims for one in claim.predictions]
-    judged += [control.judged for control in run.controls]
-    rows = [
-        {
-            "prediction": one.prediction.id,
-            "if it holds": one.prediction.says + ("" if one.prediction.decides else " (decides nothing)"),
-            "rule": rule_of(one),
-            "found": effect_in_words(one.found),
-            "verdict": str(one.verdict),
-        }
-        for one in judged
-    ]
-    return pd.DataFrame(rows)
 
 
 def rule_of(judged: Judged) -> str:
@@ -224,6 +187,13 @@ def _advised(run: JudgedRun, kind: str) -> list[JudgedClaim]:
 def _effect_on_pesq(claim: JudgedClaim) -> float:
     effects = [judged.found for judged in claim.deciding if isinstance(judged.found, Effect)]
     return max((abs(effect.estimate) for effect in effects if effect.scale == "pesq"), default=0.0)
+
+
+def _style_of(found: Effect) -> str:
+    style = STYLES[found.scale]
+    if max(abs(found.estimate), abs(found.high95)) < TINY:
+        return ".1g" if found.estimate else style
+    return style
 
 
 def _evidence_of(claim: JudgedClaim, verdict: Verdict | None = None) -> str:

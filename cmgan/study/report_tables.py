@@ -7,9 +7,11 @@ import pandas as pd
 
 from cmgan.study.comparison import Comparison
 from cmgan.study.findings import NAMES, bounds, fall_verdicts, number
+from cmgan.study.latex_tables import latex_table
 from cmgan.study.plots_comparison import METRIC_LABELS
 from cmgan.study.table_files import write_table
 
+NARROW_COLUMNS = 7
 DECIMALS = {"stoi": 3}
 SHOWN_PATIENCES = (5, 15)
 STOPPED_BY = {"loss": "validation loss", "pesq": "PESQ"}
@@ -26,14 +28,19 @@ class Table:
     numbers: pd.DataFrame
     text: pd.DataFrame
 
+    @property
+    def wide(self) -> bool:
+        """Whether intervals need a line of their own for the table to fit a page."""
+        return self.text.shape[1] > NARROW_COLUMNS
+
 
 def final_table(final: pd.DataFrame) -> Table:
     """Arms × metrics, each with its interval over utterances; frame of `comparison.final_metrics`."""
     return Table(
         "final_metrics",
         "Test scores",
-        "Mean and 95 % interval over utterances (BCa bootstrap), each utterance averaged over seeds. "
-        "The CSV holds the intervals over seeds too.",
+        f"Mean and 95 % interval over {final['utterances'].max()} utterances (BCa bootstrap), each averaged over "
+        f"{final['seeds'].max()} seeds. The CSV holds the intervals over seeds too.",
         final,
         _metrics_text(final, "mean", ""),
     )
@@ -172,12 +179,16 @@ def report_tables(compared: Comparison) -> list[Table]:
 
 
 def write_tables(tables: list[Table], folder: Path) -> None:
-    """Write NAME.csv with the numbers and NAME.tex with the text (booktabs) of every table."""
+    """Write NAME.csv with the numbers and NAME.tex with the text of every table."""
     for table in tables:
         write_table(table.numbers, folder / f"{table.name}.csv")
-        caption = table.caption.replace("%", r"\%").replace("_", r"\_")
-        latex = table.text.to_latex(index=False, escape=True, caption=caption, label=f"tab:{table.name}")
-        (folder / f"{table.name}.tex").write_text(latex.replace("−", "$-$").replace("→", r"$\to$"))
+        write_latex(table, folder)
+
+
+def write_latex(table: Table, folder: Path) -> None:
+    """Write NAME.tex with the text of a table."""
+    latex = latex_table(table.name, f"{table.title}. {table.caption}", table.text, table.wide)
+    (folder / f"{table.name}.tex").write_text(latex)
 
 
 def _metrics_text(frame: pd.DataFrame, value: str, sign: str) -> pd.DataFrame:
