@@ -19,6 +19,7 @@ KINDS = {
     "05_published_logs": notebook_parameters.LogsParameters,
     "06_comparison_report": notebook_parameters.ReportParameters,
     "07_diagnose": notebook_parameters.DiagnosisParameters,
+    "08_listen": notebook_parameters.ListeningParameters,
 }
 
 

@@ -21,6 +21,8 @@ PARAMETERS_OF: dict[type, Callable[..., dict]] = {
     kinds.LogsParameters: Profile.logs_parameters,
 }
 
+SHOW_A_TRAINING = (kinds.TrainingParameters, kinds.EvaluationParameters, kinds.ListeningParameters)
+
 
 def of_run(
     parameters: Parameters, report: Callable[[str], None] = print, root: Path | None = None
@@ -36,7 +38,7 @@ def of_run(
     run = parameters.run or newest_run(root / "results")
     settled = dataclasses.replace(parameters, run=run)
     own = _profile_of(root, run)
-    if own and not parameters.run:
+    if own and not parameters.run and isinstance(parameters, SHOW_A_TRAINING):
         settled = _with_trained(settled, own)
     if own and type(settled) in PARAMETERS_OF:
         settled = _with_settings_of(settled, own, _laptop(root))
@@ -82,9 +84,7 @@ def _with_trained(parameters: Parameters, own: Profile) -> Parameters:
     lacking = {
         name: trained[0]
         for name, trained in choices.items()
-        if hasattr(parameters, name)
-        and type(parameters) in (kinds.TrainingParameters, kinds.EvaluationParameters)
-        and getattr(parameters, name) not in trained
+        if hasattr(parameters, name) and getattr(parameters, name) not in trained
     }
     return dataclasses.replace(parameters, **lacking)
 

@@ -103,3 +103,14 @@ class ReportParameters:
     run: str
     arms: list
     seeds: list
+
+
+@dataclass(frozen=True)
+class ListeningParameters:
+    """08_listen: the choice that is shown first; it needs networks and recordings."""
+
+    run: str
+    arms: list
+    seed: int
+    utterance: str
+    same_level: bool
