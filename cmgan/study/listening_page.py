@@ -64,11 +64,11 @@ def choose(recordings: Recordings, arms: Sequence[str], seed: int, utterance: st
     """
     arms = list(arms) or list(dict.fromkeys([recordings.arms[0], recordings.arms[-1]]))
     utterance = utterance or next(iter(recordings.utterances))
-    for name, value, known in [("arm", arm, recordings.arms) for arm in arms] + [
-        ("seed", seed, recordings.seeds)
-    ]:
+    wanted = [("arm", arm, recordings.arms) for arm in arms]
+    wanted += [("seed", seed, recordings.seeds), ("utterance", utterance, recordings.utterances)]
+    for name, value, known in wanted:
         if value not in known:
-            raise ValueError(f"no network of {name} {value}: use one of {', '.join(map(str, known))}")
+            raise ValueError(f"{name} {value} cannot be heard: use one of {', '.join(map(str, known))}")
     controls = (
         widgets.SelectMultiple(
             options=recordings.arms, value=tuple(arms), description="arms", rows=min(6, len(recordings.arms))
