@@ -47,7 +47,9 @@ def test_an_empty_run_is_the_finished_one_that_was_trained_last(checkout):
     (leave_run(checkout, "unfinished", 3000) / "report" / "index.html").unlink()
     (leave_run(checkout, "without_networks", 4000) / "training" / "recommended-3" / "generator.pt").unlink()
     assert newest_run(checkout / "results") == "new"
-    assert of_run(ReportParameters(run="", arms=[], seeds=[])).run == "new"
+    said = []
+    assert of_run(ReportParameters(run="", arms=[], seeds=[]), said.append).run == "new"
+    assert said == ["Run new (the newest finished one)"]
 
 
 @pytest.mark.usefixtures("checkout")
@@ -60,7 +62,7 @@ def test_defaults_give_way_to_the_settings_of_the_run_and_that_is_said(checkout)
     said = []
     shown = of_run(training_parameters(run="tried"), said.append)
     assert (shown.epochs, shown.channels) == (2, 16)
-    assert said == ["Shown as in results/tried: epochs 2"]
+    assert said == ["Run tried, with its own epochs 2"]
 
 
 def test_a_parameter_that_was_given_stays(checkout):

@@ -33,3 +33,12 @@ def test_a_misspelt_parameter_is_refused_with_the_names_there_are():
 def test_a_value_of_the_wrong_type_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name):
         read_parameters(Example, GIVEN | {name: value})
+
+
+def test_in_cells_that_run_again_names_of_later_cells_are_allowed_and_values_still_checked():
+    kernel = dict(GIVEN)
+    parameters = read_parameters(Example, kernel)
+    kernel |= {"parameters": parameters, "failed": 3}
+    assert read_parameters(Example, kernel) == parameters
+    with pytest.raises(ValueError, match="rate"):
+        read_parameters(Example, kernel | {"rate": "5e-4"})

@@ -29,31 +29,35 @@ def of_run(
 ) -> Parameters:
     """A notebook's parameters with their run settled, and with the run's own settings where none were given.
 
-    An empty `run` is the newest finished one, and then an arm or seed that it lacks is its first. A parameter
-    that has the notebook's default, which is the laptop profile's, takes the value that results/RUN/profile.yaml
-    has: a notebook opened after a run shows that run instead of making another under its name. What was replaced
-    is reported. root: the checkout, found from the working folder without it.
+    An empty `run` is the newest finished one (laptop without any), and then an arm or seed that it lacks is its
+    first. A parameter that has the notebook's default, which is the laptop profile's, takes the value that
+    results/RUN/profile.yaml has: a notebook opened after a run shows that run instead of making another under its
+    name. What was replaced is reported. root: the checkout, found from the working folder without it.
     """
     root = root or repository_root()
-    run = parameters.run or newest_run(root / "results")
+    newest = newest_run(root / "results")
+    run = parameters.run or newest or DEFAULT
     settled = dataclasses.replace(parameters, run=run)
     own = _profile_of(root, run)
     if own and not parameters.run and isinstance(parameters, SHOW_A_TRAINING):
         settled = _with_trained(settled, own)
     if own and type(settled) in PARAMETERS_OF:
         settled = _with_settings_of(settled, own, _laptop(root))
-    replaced = [
+    own_values = [
         f"{field.name} {getattr(settled, field.name)}"
         for field in dataclasses.fields(settled)
-        if getattr(settled, field.name) != getattr(parameters, field.name)
+        if field.name != "run" and getattr(settled, field.name) != getattr(parameters, field.name)
     ]
-    if replaced:
-        report(f"Shown as in results/{run}: {', '.join(replaced)}")
+    if own_values or not parameters.run:
+        which = (
+            "" if parameters.run else " (the newest finished one)" if newest else " (none is finished yet)"
+        )
+        report(f"Run {run}{which}{', with its own ' if own_values else ''}{', '.join(own_values)}")
     return settled
 
 
-def newest_run(results: Path) -> str:
-    """The run under `results` that was trained last, of those with a report and networks; laptop without any.
+def newest_run(results: Path) -> str | None:
+    """The run under `results` that was trained last, of those with a report and networks; None without any.
 
     A run that came without its networks, as the committed one, is not chosen: it cannot be shown whole.
     """
@@ -62,7 +66,7 @@ def newest_run(results: Path) -> str:
         for report in results.glob("*/report/index.html")
         if (networks := list(report.parents[1].glob("training/*/generator.pt")))
     }
-    return max(trained, key=trained.__getitem__, default=DEFAULT)
+    return max(trained, key=trained.__getitem__, default=None)
 
 
 def _profile_of(root: Path, run: str) -> Profile | None:

@@ -27,7 +27,7 @@ def levels(waveform: np.ndarray) -> np.ndarray:
 
 def spectrogram(level: np.ndarray, loudest: float) -> Figure:
     """(F, T) in dB between `loudest` and `FLOOR_DB` below it, with its axes and colour scale."""
-    figure, axis = plt.subplots(figsize=(6.4, 1.6))
+    figure, axis = plt.subplots(figsize=(6.4, 1.7))
     seconds = level.shape[1] * CMGAN_STFT.hop / SAMPLE_RATE
     image = axis.imshow(
         level - loudest,
@@ -52,7 +52,7 @@ def page(versions: Sequence[Version], matched: bool) -> HTML:
     with figure_style():
         pictures = [_png(spectrogram(image, images[-1].max())) for image in images]
     rows = [_row(one, picture) for one, picture in zip(played, pictures, strict=True)]
-    return HTML(f"<table style='width: 100%; max-width: 70em'>{''.join(rows)}</table>")
+    return HTML(f"<table style='width: 100%'>{''.join(rows)}</table>")
 
 
 def choose(recordings: Recordings, arms: Sequence[str], seed: int, utterance: str, same_level: bool) -> None:
@@ -71,7 +71,10 @@ def choose(recordings: Recordings, arms: Sequence[str], seed: int, utterance: st
             raise ValueError(f"{name} {value} cannot be heard: use one of {', '.join(map(str, known))}")
     controls = (
         widgets.SelectMultiple(
-            options=recordings.arms, value=tuple(arms), description="arms", rows=min(6, len(recordings.arms))
+            options=recordings.arms,
+            value=tuple(arms),
+            description="arms",
+            rows=min(6, len(recordings.arms) + 1),
         ),
         widgets.Dropdown(options=recordings.seeds, value=seed, description="seed"),
         widgets.Dropdown(options=list(recordings.utterances), value=utterance, description="utterance"),
@@ -91,7 +94,7 @@ def choose(recordings: Recordings, arms: Sequence[str], seed: int, utterance: st
 
 def _png(figure: Figure) -> str:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120)
+    figure.savefig(file, format="png", dpi=130)
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -100,6 +103,6 @@ def _row(version: Version, picture: str) -> str:
     player = Audio(version.waveform, rate=SAMPLE_RATE, normalize=False)._repr_html_()
     image = f"<img style='max-width: 100%' alt='spectrogram: {title}' src='data:image/png;base64,{picture}'>"
     return (
-        f"<tr><td style='text-align: left; min-width: 18em'><strong>{title}</strong>{player}</td>"
-        f"<td>{image}</td></tr>"
+        f"<tr><td style='text-align: left; width: 19em'><strong>{title}</strong><br>{player}</td>"
+        f"<td style='text-align: left'>{image}</td></tr>"
     )

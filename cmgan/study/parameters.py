@@ -1,7 +1,7 @@
 """Notebook parameters: read once, typed, and refused when a name or value is unknown."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from types import ModuleType
 from typing import TypeVar
 
@@ -9,25 +9,29 @@ Parameters = TypeVar("Parameters")
 
 # What IPython itself puts into a kernel's namespace.
 IPYTHON_NAMES = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython", "display"})
+# Left in a namespace whose names were checked: from then on it also holds what later cells made.
+CHECKED = "_parameters_checked"
 
 
-def read_parameters(kind: type[Parameters], namespace: Mapping[str, object]) -> Parameters:
+def read_parameters(kind: type[Parameters], namespace: MutableMapping[str, object]) -> Parameters:
     """The notebook's parameters as the data class `kind`, from its globals right after the parameters cells.
 
     papermill injects any name it is given, so a misspelt parameter would silently keep its default: every name
     that is neither a field of `kind` nor a module, function or class raises ValueError, as does a wrong type.
+    Names are checked on the first call with a namespace, values on every one: cells may be run again.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     given = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
     unknown = sorted(set(given) - set(fields))
-    if unknown:
+    if unknown and CHECKED not in namespace:
         raise ValueError(f"unknown parameter {', '.join(unknown)}: this notebook has {', '.join(fields)}")
     missing = sorted(set(fields) - set(given))
     if missing:
         raise ValueError(f"missing parameter {', '.join(missing)}")
-    for name, value in given.items():
-        _check_type(name, value, fields[name].type)
-    return kind(**given)
+    for name, field in fields.items():
+        _check_type(name, given[name], field.type)
+    namespace[CHECKED] = True
+    return kind(**{name: given[name] for name in fields})
 
 
 def _is_parameter(name: str, value: object) -> bool:
