@@ -1,8 +1,8 @@
-"""The `cmgan` command: enhance and evaluate recordings, train one arm, diagnose a training log."""
+"""The `cmgan` command: enhance and evaluate recordings, train one arm and watch it, diagnose a log."""
 
 import typer
 
-from cmgan.commands import diagnose, enhance, evaluate, train
+from cmgan.commands import diagnose, enhance, evaluate, train, watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,3 +14,7 @@ app.command(epilog=enhance.EPILOG)(enhance.enhance)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=train.EPILOG)(train.train)
 app.command(epilog=diagnose.EPILOG)(diagnose.diagnose)
+app.command(epilog=watch.EPILOG)(watch.watch)
+
+if __name__ == "__main__":
+    app()

@@ -19,6 +19,7 @@ import yaml
 from cmgan.progress import duration
 from cmgan.study.paths import repository_root
 from cmgan.study.profile import Profile, parse_override, profile_from, read_settings
+from cmgan.study.time_left import TimeLeft
 from data_prep.folder import check_corpus
 
 # Lines of run_notebook start with the notebook's number, snakemake's count of jobs with a number.
@@ -147,6 +148,7 @@ def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
     """Run snakemake, showing the jobs' own lines and how many are done; all it says goes to snakemake.log."""
     command = _command(settings, workers, ["--keep-going", "--quiet", "rules", "host"])
     started, told = time.monotonic(), False
+    time_left = TimeLeft(settings.parent / "timing.csv")
     with (
         (settings.parent / "snakemake.log").open("w") as log,
         subprocess.Popen(
@@ -156,14 +158,17 @@ def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
         for line in process.stdout:
             log.write(line)
             log.flush()
+            time_left.read(line)
             if JOB_LINE.match(line):
                 print(line, end="", flush=True)
                 told = told or "] failed:" in line
             elif steps := STEPS_LINE.match(line):
-                print(
-                    f"{steps[1]} of {steps[2]} jobs done after {duration(time.monotonic() - started)}",
-                    flush=True,
-                )
+                elapsed = time.monotonic() - started
+                words = [
+                    f"{steps[1]} of {steps[2]} jobs done after {duration(elapsed)}",
+                    time_left.words(elapsed),
+                ]
+                print(", ".join(filter(None, words)), flush=True)
     if process.returncode and not told:
         # Snakemake itself stopped, before or between the jobs.
         last = (settings.parent / "snakemake.log").read_text().splitlines()[-SHOWN_ON_ERROR:]
