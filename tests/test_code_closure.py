@@ -1,8 +1,9 @@
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from cmgan.study.code_closure import code_closure
+from cmgan.study.code_closure import code_closure, notebook_digest
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,3 +26,19 @@ def test_the_closure_holds_the_c_sources_that_a_module_names_and_their_headers()
     files = code_closure(["cmgan.feed_forward"], ROOT)
     assert {"cmgan/feed_forward.c", "cmgan/dropout.h"} <= set(files)
     assert "cmgan/relative_attention.c" not in files
+
+
+def write_notebook(path, seed, source, outputs):
+    parameters = nbformat.v4.new_code_cell(
+        f"seed: int = {seed}  # a seed", metadata={"tags": ["parameters"]}, id="a"
+    )
+    code = nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=len(outputs) or None, id="b")
+    nbformat.write(nbformat.v4.new_notebook(cells=[parameters, code]), path)
+    return path
+
+
+def test_a_notebook_that_was_only_looked_at_stays_the_same_and_one_with_another_cell_does_not(tmp_path):
+    committed = notebook_digest(write_notebook(tmp_path / "a.ipynb", 0, "train(\n)", []))
+    text = nbformat.v4.new_output("stream", text="trained\n")
+    assert notebook_digest(write_notebook(tmp_path / "b.ipynb", 1, "train(\n)", [text])) == committed
+    assert notebook_digest(write_notebook(tmp_path / "c.ipynb", 0, "train(\n1)", [])) != committed

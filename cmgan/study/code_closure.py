@@ -1,6 +1,8 @@
 """Which of the project's own files a module needs: what a step must rerun for when it changes."""
 
 import ast
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -35,6 +37,18 @@ def notebook_modules(notebook: Path) -> list[str]:
     names = {name for cell in cells if cell.cell_type == "code" for name in _imports_in(cell.source)}
     root = notebook.parents[1]
     return sorted(name for name in names if _exists(name, root))
+
+
+def notebook_digest(notebook: Path) -> str:
+    """SHA-256 of what a notebook's cells say, without outputs and default parameters.
+
+    Both change when a notebook is looked at and saved, and neither reaches a job, which is given every parameter.
+    """
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    sources = [
+        "".join(cell["source"]) for cell in cells if "parameters" not in cell["metadata"].get("tags", [])
+    ]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
 def _c_sources(module: Path) -> set[Path]:

@@ -52,7 +52,7 @@ def page(versions: Sequence[Version], matched: bool) -> HTML:
     with figure_style():
         pictures = [_png(spectrogram(image, images[-1].max())) for image in images]
     rows = [_row(one, picture) for one, picture in zip(played, pictures, strict=True)]
-    return HTML(f"<table style='width: 100%'>{''.join(rows)}</table>")
+    return HTML(f"<table style='width: 100%; table-layout: fixed'>{''.join(rows)}</table>")
 
 
 def choose(recordings: Recordings, arms: Sequence[str], seed: int, utterance: str, same_level: bool) -> None:
@@ -103,6 +103,6 @@ def _row(version: Version, picture: str) -> str:
     player = Audio(version.waveform, rate=SAMPLE_RATE, normalize=False)._repr_html_()
     image = f"<img style='max-width: 100%' alt='spectrogram: {title}' src='data:image/png;base64,{picture}'>"
     return (
-        f"<tr><td style='text-align: left; width: 19em'><strong>{title}</strong><br>{player}</td>"
+        f"<tr><td style='text-align: left; width: 320px'><strong>{title}</strong><br>{player}</td>"
         f"<td style='text-align: left'>{image}</td></tr>"
     )
