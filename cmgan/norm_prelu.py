@@ -1,23 +1,25 @@
-"""Statistics over places, and instance norm with PReLU in one pass, on the CPU in float32."""
+"""PReLU of affine instance norm by the compiled kernel (`norm_prelu.c`): CPU, float32."""
+
+import ctypes
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.nn import functional
 
-from cmgan.blockwise import row_blocks
+from cmgan.native_library import LANES, native_library, run_shared, structure
 
+SOURCE = "norm_prelu.c"
 NORM_EPSILON = 1e-5
 
 
-def column_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each column: (N, C) → (C,) twice."""
-    mean = x.sum(0) / len(x)
-    variance = torch.zeros_like(mean)
-    for rows in row_blocks(len(x), x.shape[1]):
-        variance += (x[rows] - mean).square_().sum(0)
-    return mean, variance / len(x)
+def norm_prelu_kernel_for(channels: int) -> bool:
+    """Whether there is a kernel for this width on this machine."""
+    return channels % LANES == 0 and native_library(SOURCE) is not None
+
+
+class _Layout(ctypes.Structure):
+    _fields_ = structure("places", "channels")
 
 
 class NormPrelu(Function):
@@ -25,59 +27,55 @@ class NormPrelu(Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, gamma: Tensor, beta: Tensor, slope: Tensor) -> Tensor:
-        places = x.permute(0, 2, 3, 1)
-        out = places.new_empty(places.shape)
-        statistics = x.new_empty(len(x), 2, len(gamma))
+        places = x.permute(0, 2, 3, 1).contiguous()
+        out = torch.empty_like(places)
+        statistics = [_statistics(sample) for sample in places]
         for sample, to, (mean, deviation) in zip(places, out, statistics, strict=True):
-            flat, to_flat = sample.reshape(-1, len(gamma)), to.view(-1, len(gamma))
-            mean[:], variance = column_statistics(flat)
-            torch.rsqrt(variance + NORM_EPSILON, out=deviation)
             scale = gamma * deviation
-            shift = beta - mean * scale
-            for rows in row_blocks(len(flat), len(gamma)):
-                to_flat[rows] = functional.prelu(torch.addcmul(shift, flat[rows], scale), slope)
-        ctx.save_for_backward(x, gamma, beta, slope, statistics)
+            _run("norm_prelu", (sample, scale, beta - mean * scale, slope, to), None)
+        ctx.save_for_backward(places, gamma, beta, slope)
+        ctx.statistics = statistics
         return out.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor, ...]:
-        x, gamma, beta, slope, statistics = ctx.saved_tensors
-        places, grad_places = x.permute(0, 2, 3, 1), grad_out.permute(0, 2, 3, 1)
-        grad_x = places.new_empty(places.shape)
-        sums = [torch.zeros_like(p) for p in (gamma, beta, slope)]
-        for sample, grad, to, (mean, deviation) in zip(places, grad_places, grad_x, statistics, strict=True):
-            arrays = (array.reshape(-1, len(gamma)) for array in (sample, grad))
-            parts = _sample_backward(*arrays, to.view(-1, len(gamma)), mean, deviation, gamma, beta, slope)
-            for total, part in zip(sums, parts, strict=True):
-                total += part
-        return grad_x.permute(0, 3, 1, 2), *sums
+        places, gamma, beta, slope = ctx.saved_tensors
+        grad_places = grad_out.permute(0, 2, 3, 1).contiguous()
+        grad_x = torch.empty_like(places)
+        grads = torch.zeros(3, len(gamma))
+        for sample, grad, to, (mean, deviation) in zip(
+            places, grad_places, grad_x, ctx.statistics, strict=True
+        ):
+            scale = gamma * deviation
+            arrays = (sample, grad, scale, beta - mean * scale, slope)
+            sums = _sums(3, len(gamma))
+            _run("norm_prelu_sums", (*arrays, mean), sums)
+            grad_beta, grad_slope, grad_scale = sums.sum(0).float()
+            grad_gamma = grad_scale * deviation
+            count = sample[..., 0].numel()
+            coefficient = -scale * deviation * grad_gamma / count
+            offset = -scale * grad_beta / count - mean * coefficient
+            _run("norm_prelu_backward", (*arrays, coefficient, offset, to), None)
+            grads += torch.stack([grad_gamma, grad_beta, grad_slope])
+        return grad_x.permute(0, 3, 1, 2), *grads
 
 
-def _sample_backward(
-    x: Tensor,
-    grad_out: Tensor,
-    grad_x: Tensor,
-    mean: Tensor,
-    deviation: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    slope: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Writes grad_x (places, C), returns the gradients of gamma, beta and slope."""
-    scale = gamma * deviation
-    shift = beta - mean * scale
-    grad_gamma, grad_beta, grad_slope = (torch.zeros_like(gamma) for _ in range(3))
-    for rows in row_blocks(len(x), len(gamma)):
-        before, grad = torch.addcmul(shift, x[rows], scale), grad_out[rows]
-        positive = torch.ops.aten.threshold_backward(grad, before, 0)
-        grad_slope += before.clamp_(max=0).mul_(grad).sum(0)
-        grad = torch.lerp(positive, grad, slope, out=grad_x[rows])
-        grad_beta += grad.sum(0)
-        grad_gamma += torch.sub(x[rows], mean, out=before).mul_(grad).sum(0)
-    grad_gamma *= deviation
-    coefficient = -scale * deviation * grad_gamma / len(x)
-    offset = -scale * grad_beta / len(x) - mean * coefficient
-    for rows in row_blocks(len(x), len(gamma)):
-        grad_x[rows].mul_(scale).addcmul_(x[rows], coefficient).add_(offset)
-    return grad_gamma, grad_beta, grad_slope
+def _statistics(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and inverse deviation of each channel of (T, F, C)."""
+    sums = _sums(2, sample.shape[-1])
+    _run("norm_moments", (sample,), sums)
+    above, squares = sums.sum(0) / sample[..., 0].numel()
+    variance = squares - above.square()
+    return (sample[0, 0] + above).float(), torch.rsqrt(variance + NORM_EPSILON).float()
+
+
+def _sums(count: int, channels: int) -> Tensor:
+    return torch.zeros(torch.get_num_threads(), count, channels, dtype=torch.float64)
+
+
+def _run(function: str, arrays: tuple[Tensor, ...], sums: Tensor | None) -> None:
+    frames, bins, channels = arrays[0].shape
+    layout = _Layout(frames * bins, channels)
+    kernel = getattr(native_library(SOURCE), function)
+    run_shared(kernel, arrays, sums, layout, layout.places, f"instance norm over {layout.places} places")

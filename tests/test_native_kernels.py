@@ -1,4 +1,4 @@
-"""Compiled feed-forward step and convolutions against the literal equations, with and without dropout."""
+"""Compiled feed-forward step, convolutions and norms against torch, with and without dropout."""
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from cmgan.causal_conv import causal_conv, fused_causal_conv
 from cmgan.depthwise_conv import FusedDepthwiseConv
 from cmgan.feed_forward import feed_forward_step
 from cmgan.native_library import native_library
+from cmgan.norm_prelu import NormPrelu
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +146,21 @@ def test_depthwise_convolution_and_its_statistics_equal_those_of_torch(
     assert_equal_with_gradients(actual.movedim((3, axis), (1, -1)), expected, [x, weight, bias])
     torch.testing.assert_close(mean, actual.mean((0, 1, 2)), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(variance, actual.var((0, 1, 2), correction=0), rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    frames=st.integers(4, 30),
+    bins=st.integers(4, 20),
+    channels=st.sampled_from([16, 48]),
+    offset=st.sampled_from([0.0, 3.0]),
+)
+def test_instance_norm_with_prelu_equals_that_of_torch(
+    batch: int, frames: int, bins: int, channels: int, offset: float
+) -> None:
+    x = (offset + torch.randn(batch, channels, frames, bins)).requires_grad_()
+    gamma, beta, slope = (torch.randn(channels, requires_grad=True) for _ in range(3))
+    normed = nn.functional.instance_norm(x.double(), weight=gamma.double(), bias=beta.double())
+    expected = nn.functional.prelu(normed, slope.double()).float()
+    assert_equal_with_gradients(NormPrelu.apply(x, gamma, beta, slope), expected, [x, gamma, beta, slope])
