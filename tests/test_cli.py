@@ -49,7 +49,7 @@ def _call(*words, stdin=None):
     return CliRunner().invoke(app, [str(word) for word in words], input=stdin)
 
 
-@pytest.mark.parametrize("command", ["enhance", "evaluate", "train", "diagnose"])
+@pytest.mark.parametrize("command", ["enhance", "evaluate", "train", "diagnose", "watch"])
 def test_every_help_shows_examples_and_exit_codes(command):
     result = _call(command, "--help")
     assert result.exit_code == DONE
