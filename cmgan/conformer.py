@@ -9,6 +9,7 @@ from cmgan.attention import RelativeAttention
 from cmgan.conformer_kernels import AddedLinear, NormedLinear, kernels_for
 from cmgan.depthwise_conv import FusedDepthwiseConv, depthwise_kernel_for
 from cmgan.feed_forward import feed_forward_step
+from cmgan.global_batch_norm import GlobalBatchNorm
 
 KERNEL = 31
 EXPANSION = 4
@@ -105,7 +106,9 @@ class ConvModule(nn.Module):
     def blockwise(self, x: Tensor, axis: int) -> Tensor:
         """The same, by compiled kernels where there are (CPU, float32)."""
         norm, _, widen, _, depthwise, batch_norm, _, narrow = self.net
-        if not (kernels_for(x.shape[-1]) and depthwise_kernel_for(2 * x.shape[-1])):
+        if isinstance(batch_norm, GlobalBatchNorm) or not (
+            kernels_for(x.shape[-1]) and depthwise_kernel_for(2 * x.shape[-1])
+        ):
             return self(x, axis)
         flat, weight = x.view(-1, x.shape[-1]), widen.weight.squeeze(-1)
         gated = NormedLinear.apply(flat, weight * norm.weight, widen.bias + weight @ norm.bias, True)

@@ -3,8 +3,6 @@
 import csv
 from pathlib import Path
 
-import pandas as pd
-
 
 class CsvLog:
     """Rows appended to a CSV file one at a time, each written through at once so that it can be watched.
@@ -27,20 +25,28 @@ class CsvLog:
         elif list(row) != self._columns:
             raise ValueError(f"{self.path}: row has columns {list(row)}, the file has {self._columns}")
         with self.path.open("a", newline="") as file:
-            writer = csv.writer(file)
+            writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(self._columns)
             writer.writerow(["" if _missing(value) else value for value in row.values()])
 
 
 def keep_rows_up_to(path: Path, column: str, last: int) -> None:
-    """Drop the rows after `last` in `column`: what an interrupted run wrote beyond its checkpoint."""
+    """Drop the rows after `last` in `column`: what an interrupted run wrote beyond its checkpoint.
+
+    Rows that stay keep every byte; one cut off in the middle of a write goes, and all of a file whose header is.
+    """
     if not path.exists():
         return
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines="skip")
-    # A row cut off in the middle of a write belongs to the part after the checkpoint too.
-    position = pd.to_numeric(rows[column], errors="coerce")
-    rows[position <= last].to_csv(path, index=False)
+    header, *rows = path.read_text().splitlines(keepends=True) or [""]
+    if not header.endswith("\n"):
+        path.unlink()
+        return
+    place = next(csv.reader([header])).index(column)
+    kept = [row for row in rows if row.endswith("\n") and int(next(csv.reader([row]))[place]) <= last]
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(header + "".join(kept))
+    partial.replace(path)
 
 
 def _missing(value: object) -> bool:

@@ -66,14 +66,17 @@ def epoch_batches(
     """Batches of one epoch, the last incomplete one dropped; the same seed and epoch give the same batches.
 
     With reshuffle off every epoch keeps the first one's order, while the crops still move (public multi-GPU
-    loader). Each of `ranks` processes takes every ranks-th utterance of the order.
+    loader). Of `ranks` processes each gets its part of a batch that is `ranks` times as large, the same batch
+    and crops that one process would get with that size.
     """
-    order = np.random.default_rng([seed, epoch if reshuffle else 0, 0]).permutation(len(pairs))[rank::ranks]
-    crops = np.random.default_rng([seed, epoch, 1, rank])
-    samples = round(crop_seconds * SAMPLE_RATE)
-    for first in range(0, batches_per_epoch(len(pairs), batch_size, ranks) * batch_size, batch_size):
-        chosen = [pairs[i] for i in order[first : first + batch_size]]
-        clean, noisy = zip(*(crop(pair, samples, crops) for pair in chosen), strict=True)
+    order = np.random.default_rng([seed, epoch if reshuffle else 0, 0]).permutation(len(pairs))
+    crops = np.random.default_rng([seed, epoch, 1, 0])
+    samples, together = round(crop_seconds * SAMPLE_RATE), batch_size * ranks
+    for first in range(0, batches_per_epoch(len(pairs), batch_size, ranks) * together, together):
+        # Every process draws all the places, so that all draw the same ones.
+        places = [(pairs[i], crop(pairs[i], samples, crops)) for i in order[first : first + together]]
+        chosen, cut = zip(*places[rank * batch_size : (rank + 1) * batch_size], strict=True)
+        clean, noisy = zip(*cut, strict=True)
         yield Batch(
             torch.from_numpy(np.stack(clean)),
             torch.from_numpy(np.stack(noisy)),
@@ -83,7 +86,7 @@ def epoch_batches(
 
 def batches_per_epoch(utterances: int, batch_size: int, ranks: int = 1) -> int:
     """Complete batches of an epoch for one process, the same for every rank."""
-    batches = utterances // ranks // batch_size
+    batches = utterances // (ranks * batch_size)
     if batches == 0:
         raise ValueError(
             f"{utterances} training utterances do not fill one batch of {batch_size} for {ranks} process(es): "

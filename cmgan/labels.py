@@ -1,5 +1,6 @@
 """From PESQ scores to the discriminator's labels, under the policies that the claims are about."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ class Labels:
     values: np.ndarray
     kept: np.ndarray
     skip: bool
+
+    def part(self, first: int, last: int) -> "Labels":
+        """Those of the samples first … last − 1."""
+        return Labels(self.values[first:last], self.kept[first:last], self.skip)
 
 
 def normalised_pesq(pesq: np.ndarray) -> np.ndarray:
@@ -69,6 +74,15 @@ class LabelSource:
     def __init__(self, recipe: Recipe, rng: np.random.Generator) -> None:
         self._recipe, self._rng = recipe, rng
         self._earlier: list[float] = []
+
+    def state(self) -> str:
+        """Where it stands, as text that `restore` takes."""
+        return json.dumps({"random": self._rng.bit_generator.state, "earlier": self._earlier})
+
+    def restore(self, state: str) -> None:
+        """Go on from where another source of the same recipe stood."""
+        there = json.loads(state)
+        self._rng.bit_generator.state, self._earlier = there["random"], there["earlier"]
 
     def label(self, pesq: np.ndarray) -> LabelledBatch:
         """Labels for the scores (B,) of the next batch, NaN where PESQ failed."""

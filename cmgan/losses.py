@@ -52,15 +52,18 @@ def generator_losses(
     return GeneratorLosses(real_imaginary, magnitude_loss, time, metric, total)
 
 
-def discriminator_loss(clean_score: Tensor, estimate_score: Tensor, labels: Labels) -> Tensor:
+def discriminator_loss(
+    clean_score: Tensor, estimate_score: Tensor, labels: Labels, share: float = 1.0
+) -> Tensor:
     """MSE(D(clean, clean), 1) + MSE(D(clean, estimate), label) over the samples that have a label.
 
     clean_score, estimate_score (B, 1); labels for the same B samples, at least one of them kept, or none:
-    then the generated half is dropped. Source: public code fact; the mask is MP-SENet's remedy by sample.
+    then the generated half is dropped. share: weight of that half, where several processes average their losses
+    and kept unequally many samples. Source: public code fact; the mask is MP-SENet's remedy by sample.
     """
     real = (clean_score - 1).square().mean()
     kept = torch.as_tensor(labels.kept, device=estimate_score.device)
     if not kept.any():
         return real
     target = torch.as_tensor(labels.values, dtype=estimate_score.dtype, device=estimate_score.device)
-    return real + (estimate_score.squeeze(1)[kept] - target[kept]).square().mean()
+    return real + share * (estimate_score.squeeze(1)[kept] - target[kept]).square().mean()

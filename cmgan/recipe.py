@@ -67,7 +67,7 @@ class Budget:
     """Size and length of a run: the same for every arm of a profile.
 
     crop_seconds and pesq_time_limit in seconds (0: no limit), n_fft and hop in samples at 16 kHz;
-    validation_utterances 0 takes all, threads 0 leaves torch's choice.
+    batch_size counts crops a step and process; validation_utterances 0 takes all, threads 0 leaves torch's choice.
     """
 
     channels: int = 64
@@ -87,9 +87,18 @@ class Budget:
     threads: int = 0
     pesq_workers: int = 0
     pesq_time_limit: float = 0.0
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("channels", "blocks", "discriminator_width", "epochs", "batch_size", "decay_epochs"):
+        for name in (
+            "channels",
+            "blocks",
+            "discriminator_width",
+            "epochs",
+            "batch_size",
+            "decay_epochs",
+            "processes",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: use at least 1")
         if self.channels % 4:

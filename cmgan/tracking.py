@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from cmgan.dataset import UtterancePair
@@ -32,6 +33,8 @@ def tracked_accelerator(mixed_precision: str, tracker: str, folder: Path) -> Acc
         )
     return Accelerator(
         mixed_precision=mixed_precision,
+        # What networks note while they train is the same in all processes (see `cmgan.global_batch_norm`).
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         cpu=not torch.cuda.is_available(),
         log_with=tracker or None,
         project_dir=str(folder) if tracker else None,

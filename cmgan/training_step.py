@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import extract_model_from_parallel
 
 from cmgan.checkpoints import TrainingState
 from cmgan.dataset import Batch
 from cmgan.forward import Forward, forward, gain_of, metric_magnitudes
-from cmgan.labels import LabelSource
+from cmgan.labels import Labels, LabelSource
 from cmgan.losses import discriminator_loss
 from cmgan.pesq_workers import PendingScores, PesqWorkers
+from cmgan.processes import averaged, collected, gathered
 from cmgan.recipe import Recipe
 from cmgan.signal import CMGAN_STFT, StftSettings
 from cmgan.systems import objective
@@ -85,17 +87,21 @@ def training_step(
 
     Scoring starts as soon as the estimate exists and is joined after the generator's step, so that its time
     is hidden behind the backward pass. Without a metric loss (weight 0) the discriminator is left alone.
+    Several processes make one step together: labels are those of the global batch, logged values its means.
     """
     adversarial = recipe.loss_weights.metric > 0
+    # It judges without learning here; its wrapper for several processes would wait for its gradients.
+    judge = extract_model_from_parallel(state.discriminator).requires_grad_(False)
     result = forward(state.generator, batch, stft)
     pending = _start_scoring(result, scorer) if adversarial else None
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
-    score = state.discriminator(clean_magnitude, estimated_magnitude) if adversarial else None
+    score = judge(clean_magnitude, estimated_magnitude) if adversarial else None
     losses = objective(result, score, recipe)
     state.generator_optimiser.zero_grad()
     accelerator.backward(losses.total)
     generator_norm = _clip(accelerator, state.generator, recipe.gradient_clip)
     state.generator_optimiser.step()
+    judge.requires_grad_(True)
     generator_step = GeneratorStep(
         loss_real_imaginary=losses.real_imaginary.item(),
         loss_magnitude=losses.magnitude.item(),
@@ -107,6 +113,7 @@ def training_step(
         gradient_norm_generator=generator_norm,
         gain=gain_of(result.waveform.detach(), result.clean).nanmean().item(),
     )
+    generator_step = GeneratorStep(**averaged(vars(generator_step), accelerator))
     if pending is None:
         return StepRecord(generator_step, DiscriminatorStep())
     return StepRecord(
@@ -137,26 +144,28 @@ def _discriminator_step(
     label_source: LabelSource,
 ) -> DiscriminatorStep:
     scores = pending.result()
-    pesq = np.array([score.value for score in scores])
-    reasons = Counter(score.reason for score in scores if score.reason)
+    pesq = gathered(np.array([score.value for score in scores]), accelerator)
+    reasons = Counter(collected([score.reason for score in scores if score.reason], accelerator))
     labelled = label_source.label(pesq)
     labels = labelled.labels
     kept = labels.values[labels.kept & np.isfinite(labels.values)]
-    loss = clean_score = estimate_score = norm = MISSING
+    first = accelerator.process_index * len(scores)
+    own = labels.part(first, first + len(scores))
+    values = dict.fromkeys(("loss_discriminator", "discriminator_clean", "discriminator_estimate"), MISSING)
+    norm = MISSING
     if not labels.skip:
         on_estimate = state.discriminator(clean_magnitude, estimated_magnitude)
         on_clean = state.discriminator(clean_magnitude, clean_magnitude)
-        objective = discriminator_loss(on_clean, on_estimate, labels)
+        objective = discriminator_loss(on_clean, on_estimate, own, _share(own, labels))
         state.discriminator_optimiser.zero_grad()
         accelerator.backward(objective)
         norm = _clip(accelerator, state.discriminator, recipe.gradient_clip)
         state.discriminator_optimiser.step()
-        loss, clean_score, estimate_score = (v.mean().item() for v in (objective, on_clean, on_estimate))
+        means = (each.mean().item() for each in (objective, on_clean, on_estimate))
+        values = averaged(dict(zip(values, means, strict=True)), accelerator)
     return DiscriminatorStep(
-        loss_discriminator=loss,
+        **values,
         discriminator_skipped=labels.skip,
-        discriminator_clean=clean_score,
-        discriminator_estimate=estimate_score,
         pesq_mean=float(np.nanmean(pesq)) if np.isfinite(pesq).any() else MISSING,
         label_mean=float(kept.mean()) if len(kept) else MISSING,
         label_std=float(kept.std()) if len(kept) else MISSING,
@@ -165,6 +174,13 @@ def _discriminator_step(
         failure_injected=labelled.injected,
         gradient_norm_discriminator=norm,
     )
+
+
+def _share(own: Labels, all_labels: Labels) -> float:
+    """How many of the kept samples are this process's, against an equal share."""
+    if not all_labels.kept.any():
+        return 1.0
+    return own.kept.mean() / all_labels.kept.mean()
 
 
 def _clip(accelerator: Accelerator, network: torch.nn.Module, limit: float) -> float:

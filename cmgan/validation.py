@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
@@ -25,12 +24,15 @@ def validate(
     pairs: Sequence[UtterancePair],
     recipe: Recipe,
     scorer: PesqWorkers,
-    crop_rng: np.random.Generator,
+    crop_seed: Sequence[int],
     stft: StftSettings = CMGAN_STFT,
-) -> pd.DataFrame:
+    process: int = 0,
+    processes: int = 1,
+) -> list[dict]:
     """A row per utterance: every loss term, PESQ, SSNR (dB), SI-SDR (dB), gain, inconsistency, phase error (rad).
 
-    `pesq_random_crop` scores one random 2 s crop of the same estimate, as the public validation would see it.
+    Of `processes` that share the work, `process` takes every `processes`-th utterance. `pesq_random_crop` scores one
+    random 2 s crop of the same estimate, as the public validation would see it, placed by crop_seed and utterance.
     Losses are those of `recipe`, on whole utterances; a failed PESQ is NaN with its reason in `pesq_reason`.
     Networks are put in evaluation mode and back.
     """
@@ -39,12 +41,12 @@ def validate(
         network.eval()
     rows, pending = [], []
     device = next(generator.parameters()).device
-    for pair in pairs:
+    for number in range(process, len(pairs), processes):
+        pair = pairs[number]
         result = forward(generator, whole_utterance(pair, device, stft.hop), stft)
         clean, estimate = (wave[0].cpu().numpy() for wave in (result.clean, result.waveform))
-        crops = crop(
-            UtterancePair(pair.id, clean, estimate), round(RANDOM_CROP_SECONDS * SAMPLE_RATE), crop_rng
-        )
+        samples, place = round(RANDOM_CROP_SECONDS * SAMPLE_RATE), np.random.default_rng([*crop_seed, number])
+        crops = crop(UtterancePair(pair.id, clean, estimate), samples, place)
         pending.append(
             (scorer.submit(clean[None], estimate[None]), scorer.submit(crops[0][None], crops[1][None]))
         )
@@ -65,7 +67,7 @@ def validate(
         row["pesq_random_crop"] = cropped.result()[0].value
     for network, training in modes:
         network.train(training)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def whole_utterance(pair: UtterancePair, device: torch.device, hop: int) -> Batch:

@@ -21,7 +21,7 @@ SMALL = Budget(channels=4, blocks=1, n_fft=64, hop=32)
 @pytest.fixture
 def run(tmp_path, rng):
     (tmp_path / "data").mkdir()
-    write_tiny_corpus(tmp_path / "data", rng, utterances=4, held_out="test")
+    write_tiny_corpus(tmp_path / "data", rng, utterances=4, split="test")
     for name, seed in (("published", 0), ("recommended", 0), ("recommended", 1)):
         folder = tmp_path / "training" / f"{name}-{seed}"
         folder.mkdir(parents=True)

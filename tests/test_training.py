@@ -4,11 +4,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from cmgan import training
+from cmgan import training_epochs
 from cmgan.recipe import Budget, LossWeights, Recipe
 from cmgan.training import TrainingRun, train
+from cmgan.training_run import is_complete
 from data_prep.audio import write_audio
 from data_prep.manifest import Utterance, sha256_of, write_manifest
 
@@ -64,32 +64,10 @@ def test_a_run_logs_every_step_and_epoch_and_leaves_only_finished_files(manifest
     assert json.loads((folder / "config.json").read_text())["recipe"]["labels"] == "mask"
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights_and_logs(manifest, tmp_path, monkeypatch):
-    whole = _quietly(_run(manifest, tmp_path / "whole"))
-    real_step, calls = training.training_step, []
-
-    def interrupted_in_the_second_epoch(*given):
-        calls.append(given)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real_step(*given)
-
-    monkeypatch.setattr(training, "training_step", interrupted_in_the_second_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        _quietly(_run(manifest, tmp_path / "resumed"))
-    assert not (tmp_path / "resumed" / "generator.pt").exists()
-    monkeypatch.setattr(training, "training_step", real_step)
-    resumed = _quietly(_run(manifest, tmp_path / "resumed"))
-    first, second = (torch.load(folder / "generator.pt", weights_only=True) for folder in (whole, resumed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    logs = [pd.read_csv(folder / "steps.csv").drop(columns="seconds") for folder in (whole, resumed)]
-    pd.testing.assert_frame_equal(*logs)
-
-
 def test_a_finished_run_is_not_trained_again(manifest, tmp_path, monkeypatch):
     run = _run(manifest, tmp_path / "run", epochs=1)
     folder = _quietly(run)
-    monkeypatch.setattr(training, "training_step", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training_epochs, "training_step", lambda *_: pytest.fail("trained again"))
     assert _quietly(run) == folder
 
 
@@ -99,6 +77,15 @@ def test_a_finished_run_of_other_settings_is_not_overwritten(manifest, tmp_path)
     with pytest.raises(ValueError, match=r"budget\.epochs 1 there, 3 asked for"):
         _quietly(_run(manifest, tmp_path / "run", epochs=3))
     assert (folder / "generator.pt").read_bytes() == before
+
+
+def test_a_run_of_an_earlier_version_counts_as_finished_with_the_defaults_it_did_not_name(manifest, tmp_path):
+    run = _run(manifest, tmp_path / "run", epochs=1)
+    config = _quietly(run) / "config.json"
+    named = json.loads(config.read_text())
+    del named["budget"]["processes"], named["recipe"]["batch_size"]
+    config.write_text(json.dumps(named))
+    assert is_complete(run)
 
 
 def test_unfinished_work_of_other_settings_is_not_taken_up(manifest, tmp_path):

@@ -10,16 +10,20 @@ from tests.speech_like import noisy_copy, speech_like
 
 
 def write_tiny_corpus(
-    folder: Path, rng: np.random.Generator, utterances: int = 6, held_out: str = "validation"
+    folder: Path,
+    rng: np.random.Generator,
+    utterances: int = 6,
+    held_out: int = 2,
+    split: str = "validation",
 ) -> Path:
-    """Clean and noisy WAV files of 0.6 s, the last two of them in split `held_out`, and their manifest's path."""
+    """Clean and noisy WAV files of 0.6 s, the last `held_out` of them in `split`, and their manifest's path."""
     rows = []
     for number in range(utterances):
         clean = speech_like(rng, 0.6)
         paths = [folder / f"{kind}{number}.wav" for kind in ("clean", "noisy")]
         write_audio(paths[0], clean)
         write_audio(paths[1], np.clip(noisy_copy(rng, clean), -0.99, 0.99))
-        split = "train" if number < utterances - 2 else held_out
+        part = "train" if number < utterances - held_out else split
         sums = [sha256_of(path) for path in paths]
-        rows.append(Utterance(f"u{number}", split, "s", *paths, len(clean), 16_000, None, "", *sums))
+        rows.append(Utterance(f"u{number}", part, "s", *paths, len(clean), 16_000, None, "", *sums))
     return write_manifest(rows, folder / "manifest.csv")
