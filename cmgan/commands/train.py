@@ -1,5 +1,6 @@
 """`cmgan train`: one arm with one seed, without notebooks."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ EPILOG = epilog(
     "cmgan train data/manifest.csv my_run",
     "cmgan train data/manifest.csv my_run --arm published --channels 16 --blocks 1 --epochs 20 --seed 1",
     "cmgan train data/manifest.csv my_run --tracker tensorboard   # then: tensorboard --logdir my_run/events",
+    "torchrun --standalone --nproc_per_node 2 -m cmgan train data/manifest.csv my_run   # two GPUs",
     "cmgan diagnose my_run",
 )
 
@@ -60,6 +62,8 @@ def train(
             batch_size=batch_size,
             crop_seconds=crop_seconds,
             pesq_workers=pesq_workers,
+            # torchrun and accelerate launch say how many they started.
+            processes=int(os.environ.get("WORLD_SIZE", "1")),
         )
     except ValueError as error:
         stop(str(error), Outcome.USAGE)

@@ -34,7 +34,7 @@ class SilenceParameters:
 
 @dataclass(frozen=True)
 class TrainingParameters:
-    """03_training: after the seed, the fields of `cmgan.recipe.Budget`."""
+    """03_training: after the seed, the fields of `cmgan.recipe.Budget`, and a tracker (see `cmgan.tracking`)."""
 
     run: str
     arm: str
@@ -56,6 +56,8 @@ class TrainingParameters:
     threads: int
     pesq_workers: int
     pesq_time_limit: float
+    processes: int
+    tracker: str
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ class Profile:
     pesq_workers: int
     pesq_time_limit: float
     audio_files: int
+    processes: int = 1
+    tracker: str = ""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -100,7 +102,8 @@ class Profile:
 
     def training_parameters(self, arm: str, seed: int) -> dict:
         """Parameters of 03_training for one arm and seed."""
-        return {"run": self.run, "arm": arm, "seed": seed} | dataclasses.asdict(self.budget())
+        named = {"run": self.run, "arm": arm, "seed": seed, "tracker": self.tracker}
+        return named | dataclasses.asdict(self.budget())
 
     def evaluation_parameters(self, arm: str, seed: int) -> dict:
         """Parameters of 04_evaluation for one arm and seed."""
@@ -127,11 +130,13 @@ _FIELDS = {field.name for field in dataclasses.fields(Profile)} - {"validation_u
 
 def profile_from(settings: Mapping[str, object]) -> Profile:
     """A profile from plain settings; ValueError names a setting that is unknown, missing or of the wrong type."""
-    names = [field.name for field in dataclasses.fields(Profile)]
+    fields = dataclasses.fields(Profile)
+    names = [field.name for field in fields]
     unknown = sorted(set(settings) - set(names))
     if unknown:
         raise ValueError(f"unknown setting {', '.join(unknown)}: a profile has {', '.join(names)}")
-    missing = [name for name in names if name not in settings]
+    # A setting that came later has a default, so that profiles of earlier runs stay readable.
+    missing = [f.name for f in fields if f.name not in settings and f.default is dataclasses.MISSING]
     if missing:
         raise ValueError(f"the profile lacks {', '.join(missing)}")
     return Profile(**settings)
