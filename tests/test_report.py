@@ -161,3 +161,11 @@ def test_redrawing_a_run_without_figures_says_what_to_run(tmp_path):
 
 def test_every_figure_that_has_words_can_be_redrawn():
     assert set(WORDS) <= set(PLOTS)
+
+
+def test_a_run_of_one_arm_has_a_report_too(tmp_path):
+    root = simulate_run(tmp_path / "run", ("recommended",), (0,), epochs=3, test_utterances=4)
+    results = load_run(root)
+    compared, judged = compare(results), judge_run(results)
+    draw_figures(figure_frames(results, compared, judged), root / "report" / "figures")
+    assert write_report(results, compared, judged, ROOT).exists()

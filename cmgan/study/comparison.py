@@ -19,6 +19,21 @@ from cmgan.study.training_tables import (
 
 METRICS = ("pesq", "ssnr", "si_sdr", "stoi", "csig", "cbak", "covl", "gain")
 BASELINE = "published"
+DIFFERENCE_COLUMNS = (
+    "arm",
+    "baseline",
+    "metric",
+    "difference",
+    "low",
+    "high",
+    "utterances",
+    "missing",
+    "seed_low",
+    "seed_high",
+    "seeds",
+    "smallest",
+    "largest",
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,8 @@ def differences(evaluation: pd.DataFrame, baseline: str, seed: int = 0) -> pd.Da
                     "largest": max(both.by_seed, default=np.nan),
                 }
             )
-    return pd.DataFrame(rows)
+    # A run of one arm has no difference, and a table of none still has its columns.
+    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
 
 
 def _by_utterance(evaluation: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
