@@ -119,13 +119,13 @@ def test_watch_of_a_folder_without_trainings_says_so(tmp_path):
 def jobs(tmp_path):
     left = TimeLeft(tmp_path / "timing.csv")
     for line in ("job    count", "-----  -----", "training   4", "evaluation   2", "all   1", "total   7"):
-        left.read(line + "\n")
+        left.read(line + "\n", 0)
     return left
 
 
 def _finish(jobs: TimeLeft, folder, rule: str, job: str, seconds: float) -> None:
     CsvLog(folder / "timing.csv").append({"job": job, "seconds": seconds, "peak_mib": 1})
-    jobs.read(f"Finished jobid: 3 (Rule: {rule})\n")
+    jobs.read(f"Finished jobid: 3 (Rule: {rule})\n", 0)
 
 
 def test_nothing_is_said_of_the_time_left_before_a_job_was_timed(jobs):
@@ -138,3 +138,12 @@ def test_two_jobs_at_a_time_halve_the_time_left(jobs, tmp_path):
     assert jobs.words(60) == "at least 1 min 00 s left"
     _finish(jobs, tmp_path, "evaluation", "04_evaluation-published-0", 10)
     assert jobs.words(65) == "about 1 min 05 s left"
+
+
+def test_jobs_at_work_count_by_the_time_they_have_had_and_ended_ones_once(jobs, tmp_path):
+    for seed in range(2):
+        jobs.read(f"[03_training published-{seed}] started\n", 0)
+    jobs.read("[03_training published-0] finished in 60 s, peak memory 1 MiB\n", 60)
+    _finish(jobs, tmp_path, "training", "03_training-published-0", 60)
+    # Two trainings' work is done, of four.
+    assert jobs.words(60) == "at least 1 min 00 s left"

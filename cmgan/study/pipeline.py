@@ -158,12 +158,12 @@ def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
         for line in process.stdout:
             log.write(line)
             log.flush()
-            time_left.read(line)
+            elapsed = time.monotonic() - started
+            time_left.read(line, elapsed)
             if JOB_LINE.match(line):
                 print(line, end="", flush=True)
                 told = told or "] failed:" in line
             elif steps := STEPS_LINE.match(line):
-                elapsed = time.monotonic() - started
                 words = [
                     f"{steps[1]} of {steps[2]} jobs done after {duration(elapsed)}",
                     time_left.words(elapsed),
