@@ -47,7 +47,7 @@ class TimeLeft:
             self._left[count[1]] = int(count[2])
 
     def words(self, elapsed: float) -> str:
-        """ "about 12 min 30 s left" after `elapsed` seconds, jobs at work counted as not begun.
+        """ "about 12 min 30 s left" after `elapsed` seconds, at the pace so far.
 
         "at least" while a kind of job is left of which none has been timed; empty while that is true of all.
         """
