@@ -1,8 +1,8 @@
-"""The `cmgan` command: enhance and evaluate recordings, train one arm and watch it, diagnose a log."""
+"""The `cmgan` command: enhance and evaluate recordings, train one arm and watch it, export it, diagnose a log."""
 
 import typer
 
-from cmgan.commands import diagnose, enhance, evaluate, train, watch
+from cmgan.commands import diagnose, enhance, evaluate, export, train, watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,6 +13,7 @@ app = typer.Typer(
 app.command(epilog=enhance.EPILOG)(enhance.enhance)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=diagnose.EPILOG)(diagnose.diagnose)
 app.command(epilog=watch.EPILOG)(watch.watch)
 

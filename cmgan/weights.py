@@ -2,16 +2,40 @@
 
 import pickle
 import re
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from cmgan.checkpoints import save_whole
 from cmgan.generator import TSCNet
+from cmgan.mpsenet import MPSENet, MPSENetGenerator
 
 _PARALLEL_PREFIX = "module."
-_BLOCK = re.compile(r"TSCB_(\d+)\.")
+GENERATOR = "generator"
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Where a state dict shows the sizes of its network."""
+
+    width: str
+    bins: str
+    block: re.Pattern[str]
+
+
+NAMES: dict[type, _Names] = {
+    TSCNet: _Names(
+        "dense_encoder.conv_1.0.bias", "mask_decoder.prelu_out.weight", re.compile(r"TSCB_(\d+)\.")
+    ),
+    MPSENetGenerator: _Names(
+        "dense_encoder.dense_conv_1.0.bias",
+        "mask_decoder.lsigmoid.slope",
+        re.compile(r"TSTransformer\.(\d+)\."),
+    ),
+}
 
 
 class WeightsError(ValueError):
@@ -44,26 +68,46 @@ def load_public_weights(module: nn.Module, path: str | PathLike[str]) -> None:
     module.load_state_dict(state)
 
 
-def generator_from_file(path: str | PathLike[str]) -> TSCNet:
-    """Generator with the width, bins and number of blocks of a public state dict, its weights loaded, in eval mode.
+def generator_from_file(path: str | PathLike[str]) -> TSCNet | MPSENetGenerator:
+    """CMGAN's or MP-SENet's generator, as the names in a public state dict tell, with its sizes, in eval mode.
 
     Raises WeightsError or FileNotFoundError as `load_public_weights` does.
     """
     state = read_state_dict(path)
-    blocks = {int(match[1]) for name in state if (match := _BLOCK.match(name))}
-    width = state.get("dense_encoder.conv_1.0.bias")
-    bins = state.get("mask_decoder.prelu_out.weight")
-    if width is None or bins is None or not blocks:
-        raise WeightsError(
-            f"{path}: not the weights of a TSCNet: use a generator saved under the public names"
-        )
-    generator = TSCNet(num_channel=len(width), num_features=len(bins), num_blocks=max(blocks))
-    load_public_weights(generator, path)
-    return generator.eval()
+    for kind in (TSCNet, MPSENetGenerator):
+        sizes = _sizes(state, NAMES[kind])
+        if sizes is not None:
+            generator = kind(**sizes)
+            load_public_weights(generator, path)
+            return generator.eval()
+    raise WeightsError(
+        f"{path}: not the weights of a CMGAN or MP-SENet generator: use one saved under the public names"
+    )
+
+
+def save_public_weights(generator: TSCNet | MPSENet, path: str | PathLike[str]) -> None:
+    """Write the weights as the generator's own public code reads them: MP-SENet's lie under the key `generator`."""
+    state = generator.state_dict()
+    save_whole({GENERATOR: state} if isinstance(generator, MPSENet) else state, Path(path))
+
+
+def _sizes(state: dict[str, Tensor], names: "_Names") -> dict[str, int] | None:
+    """Arguments of the network with these names; None where the file is of another one."""
+    blocks = {int(match[1]) for name in state if (match := names.block.match(name))}
+    if names.width not in state or names.bins not in state or not blocks:
+        return None
+    return {
+        "num_channel": len(state[names.width]),
+        "num_features": len(state[names.bins]),
+        "num_blocks": len(blocks),
+    }
 
 
 def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """Tensors of a .pt file by name, on the CPU, any `module.` prefix dropped; raises as `load_public_weights`."""
+    """Tensors of a .pt file by name, on the CPU, any `module.` prefix dropped; raises as `load_public_weights`.
+
+    A file that holds one state dict under the key `generator`, as MP-SENet's, gives that.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file: give the path of a .pt state dict")
@@ -74,6 +118,8 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
             f"{path}: not a plain state dict ({_first_line(error)}):"
             " save it with torch.save(model.state_dict(), path)"
         ) from error
+    if isinstance(content, dict) and isinstance(content.get(GENERATOR), dict):
+        content = content[GENERATOR]
     is_state = isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values())
     if not is_state:
         raise WeightsError(

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cmgan.generator import TSCNet
-from cmgan.weights import WeightsError, generator_from_file, load_public_weights
+from cmgan.mpsenet import MPSENetGenerator
+from cmgan.weights import WeightsError, generator_from_file, load_public_weights, save_public_weights
 
 
 def saved(content: object, folder: Path) -> Path:
@@ -32,6 +33,27 @@ def test_generator_takes_its_sizes_from_the_file(tmp_path: Path) -> None:
     assert not generator.training
     with torch.no_grad():
         assert torch.equal(generator(noisy)[0], source(noisy)[0])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [TSCNet(8, 17, 2), MPSENetGenerator(num_channel=8, num_blocks=2, num_features=17)],
+    ids=["CMGAN", "MP-SENet"],
+)
+def test_an_exported_generator_comes_back_as_what_it_was(tmp_path: Path, source: torch.nn.Module) -> None:
+    noisy = torch.randn(1, 2, 5, 17, generator=torch.Generator().manual_seed(0))
+    own, exported = saved(source.state_dict(), tmp_path), tmp_path / "exported"
+    save_public_weights(generator_from_file(own), exported)
+    for path in (own, exported):
+        generator = generator_from_file(path)
+        assert type(generator) is type(source)
+        with torch.no_grad():
+            assert torch.equal(generator(noisy)[0], source.eval()(noisy)[0])
+
+
+def test_mpsenet_is_exported_under_the_key_that_its_public_code_reads(tmp_path: Path) -> None:
+    save_public_weights(MPSENetGenerator(num_channel=8, num_blocks=1, num_features=17), tmp_path / "g_best")
+    assert list(torch.load(tmp_path / "g_best", weights_only=True)) == ["generator"]
 
 
 def test_wrong_width_is_named_with_both_shapes(tmp_path: Path) -> None:
@@ -97,5 +119,5 @@ def test_code_in_the_file_never_runs(tmp_path: Path, plain_pickle: bool) -> None
 def test_absent_file_and_foreign_state_dict_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pt: no such file"):
         load_public_weights(TSCNet(4, 9, 1), tmp_path / "nowhere.pt")
-    with pytest.raises(WeightsError, match="not the weights of a TSCNet"):
+    with pytest.raises(WeightsError, match="not the weights of a CMGAN or MP-SENet generator"):
         generator_from_file(saved(torch.nn.Linear(2, 2).state_dict(), tmp_path))
