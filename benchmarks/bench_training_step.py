@@ -114,7 +114,9 @@ def _state(budget: Budget) -> tuple[TrainingState, Accelerator]:
     discriminator = MetricDiscriminator(ndf=budget.discriminator_width)
     optimisers = [torch.optim.AdamW(network.parameters(), lr=5e-4) for network in (generator, discriminator)]
     schedules = [torch.optim.lr_scheduler.StepLR(optimiser, 30) for optimiser in optimisers]
-    return TrainingState(*accelerator.prepare(generator, discriminator, *optimisers), *schedules), accelerator
+    return TrainingState(
+        *accelerator.prepare(generator, discriminator, *optimisers), *schedules, accelerator.scaler
+    ), accelerator
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ CURRENT, PREVIOUS = "state.pt", "state_previous.pt"
 class TrainingState:
     """Both networks with their optimisers and schedules, and where the run stands.
 
-    epoch: complete ones; batches: of the next epoch, those done; step: in all; labels: what `LabelSource.state`
-    gave after the last of them.
+    scaler: of the losses, where fp16 needs one; epoch: complete ones; batches: of the next epoch, those done; step:
+    in all; labels: what `LabelSource.state` gave after the last of them.
     """
 
     generator: nn.Module
@@ -28,6 +28,7 @@ class TrainingState:
     discriminator_optimiser: torch.optim.Optimizer
     generator_schedule: torch.optim.lr_scheduler.LRScheduler
     discriminator_schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler | None
     epoch: int = 0
     batches: int = 0
     step: int = 0
@@ -42,6 +43,7 @@ class TrainingState:
         "discriminator_optimiser",
         "generator_schedule",
         "discriminator_schedule",
+        "scaler",
     )
     COUNTERS = (
         "epoch",
@@ -54,9 +56,10 @@ class TrainingState:
     )
 
     def parts(self) -> dict:
-        """Networks (without a wrapper for several processes), optimisers and schedules, by name."""
+        """Networks (without a wrapper for several processes), optimisers, schedules and scaler, by name."""
         networks = {name: extract_model_from_parallel(getattr(self, name)) for name in self.NETWORKS}
-        return networks | {name: getattr(self, name) for name in self.OPTIMISATION}
+        optimisation = {name: getattr(self, name) for name in self.OPTIMISATION}
+        return networks | {name: part for name, part in optimisation.items() if part is not None}
 
 
 def random_state() -> dict[str, torch.Tensor]:
@@ -73,9 +76,12 @@ def save_state(state: TrainingState, folder: Path, identity: dict, random_states
     content = {name: part.state_dict() for name, part in state.parts().items()}
     content |= {name: getattr(state, name) for name in TrainingState.COUNTERS}
     content |= {"random_states": random_states, "identity": json.dumps(identity)}
-    if (folder / CURRENT).exists():
-        (folder / CURRENT).replace(folder / PREVIOUS)
-    save_whole(content, folder / CURRENT)
+    newest, current = folder / "state_newest.pt", folder / CURRENT
+    save_whole(content, newest)
+    # A torn one never takes the place of the last good one.
+    if current.exists() and _is_whole(current):
+        current.replace(folder / PREVIOUS)
+    newest.replace(current)
 
 
 def load_state(state: TrainingState, folder: Path, identity: dict, process: int = 0) -> Path | None:

@@ -68,6 +68,8 @@ class Budget:
 
     crop_seconds and pesq_time_limit in seconds (0: no limit), n_fft and hop in samples at 16 kHz;
     batch_size counts crops a step and process; validation_utterances 0 takes all, threads 0 leaves torch's choice.
+    gradient_accumulation: steps whose gradients make one update of the weights; labels and batch norms stay those of
+    each step. compile_backend: of torch.compile for the generator, such as inductor; "" does not compile.
     """
 
     channels: int = 64
@@ -88,6 +90,8 @@ class Budget:
     pesq_workers: int = 0
     pesq_time_limit: float = 0.0
     processes: int = 1
+    gradient_accumulation: int = 1
+    compile_backend: str = ""
 
     def __post_init__(self) -> None:
         for name in (
@@ -98,6 +102,7 @@ class Budget:
             "batch_size",
             "decay_epochs",
             "processes",
+            "gradient_accumulation",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: use at least 1")

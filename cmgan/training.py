@@ -31,8 +31,8 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     A run that is complete is not trained again. Several processes, started by torchrun or accelerate launch, train
     one run together; the first of them writes and reports.
     Raises ValueError when the folder holds a result or a checkpoint of other settings, for an empty split, a batch
-    that cannot be filled, a tracker that is not installed, or a number of processes other than the budget's;
-    AudioError for unreadable audio.
+    that cannot be filled, an unknown compile backend, a tracker that is not installed, or a number of processes
+    other than the budget's; AudioError for unreadable audio.
     """
     if is_complete(run):
         report(f"{run.name}: already trained, see {run.output}")
@@ -87,6 +87,8 @@ def _initial_state(run: TrainingRun, accelerator: Accelerator) -> TrainingState:
     budget = run.budget
     generator = build_generator(run.recipe.generator, budget)
     discriminator = MetricDiscriminator(ndf=budget.discriminator_width)
+    if budget.compile_backend:
+        _compile(generator, budget.compile_backend)
     if accelerator.num_processes > 1:
         share_batch_norms(generator)
     optimisers = (
@@ -99,7 +101,16 @@ def _initial_state(run: TrainingRun, accelerator: Accelerator) -> TrainingState:
     )
     # Each process draws its own dropout masks.
     torch.manual_seed(run.seed + 1_000_003 * accelerator.process_index)
-    return TrainingState(*accelerator.prepare(generator, discriminator, *optimisers), *schedules)
+    prepared = accelerator.prepare(generator, discriminator, *optimisers)
+    return TrainingState(*prepared, *schedules, accelerator.scaler)
+
+
+def _compile(generator: torch.nn.Module, backend: str) -> None:
+    known = torch.compiler.list_backends(exclude_tags=())
+    if backend not in known:
+        raise ValueError(f"compile_backend is {backend!r}: use one of {', '.join(known)}, or none")
+    # Crops have one length; with dynamic shapes the dilated convolutions do not compile.
+    generator.compile(backend=backend, dynamic=False)
 
 
 def _resume(

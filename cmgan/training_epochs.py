@@ -3,16 +3,16 @@
 import time
 import warnings
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import pandas as pd
+import torch
 from accelerate import Accelerator
 from accelerate.utils import extract_model_from_parallel
 
 from cmgan.checkpoints import TrainingState, random_state, save_state, save_whole
 from cmgan.csv_log import CsvLog
-from cmgan.dataset import Batch, UtterancePair, epoch_batches
+from cmgan.dataset import Batch, UtterancePair, batches_per_epoch, epoch_batches
 from cmgan.labels import LabelSource
 from cmgan.pesq_workers import PesqWorkers
 from cmgan.processes import collected
@@ -21,7 +21,7 @@ from cmgan.recipe import Recipe
 from cmgan.signal import StftSettings
 from cmgan.tracking import Tracker
 from cmgan.training_run import TrainingRun
-from cmgan.training_step import training_step
+from cmgan.training_step import Accumulation, training_step
 from cmgan.validation import validate
 
 
@@ -74,19 +74,33 @@ def _train_epoch(work: Workshop) -> None:
         accelerator.process_index,
         accelerator.num_processes,
     )
-    # A resumed epoch draws again what it has trained on, so that the rest is the same.
-    for batch in islice(batches, state.batches, None):
+    total = batches_per_epoch(len(work.training_pairs), run.budget.batch_size, accelerator.num_processes)
+    for number, batch in enumerate(batches):
+        # A resumed epoch draws again what it has trained on, so that the rest is the same.
+        if number < state.batches:
+            continue
         started = time.perf_counter()
+        accumulation = accumulation_of(number, total, run.budget.gradient_accumulation)
         placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
-        record = training_step(placed, state, run.recipe, accelerator, work.scorer, labels, work.stft)
+        record = training_step(
+            placed, state, run.recipe, accelerator, work.scorer, labels, work.stft, accumulation
+        )
         state.step, state.batches = state.step + 1, state.batches + 1
         row = {"epoch": epoch, "step": state.step} | record.row()
         work.log("steps.csv", [row | {"seconds": time.perf_counter() - started}])
         work.tracker.log("train", record.row(), state.step)
         work.progress.step(epoch, record.generator.loss_total)
-        if state.batches % run.checkpoint_steps == 0:
+        # Gradients that wait for their update are not kept.
+        if accumulation.update and state.batches % run.checkpoint_steps < accumulation.steps:
             state.labels = labels.state()
             _save(work)
+
+
+def accumulation_of(number: int, total: int, together: int) -> Accumulation:
+    """For batch `number` (from 0) of an epoch's `total`: every `together` of them, and the rest, make an update."""
+    first = number - number % together
+    steps = min(together, total - first)
+    return Accumulation(steps, number + 1 == first + steps)
 
 
 def _step_schedules(state: TrainingState) -> None:
@@ -100,24 +114,26 @@ def _step_schedules(state: TrainingState) -> None:
 def _validate_epoch(work: Workshop) -> None:
     run, state, accelerator = work.run, work.state, work.accelerator
     generator, discriminator = map(extract_model_from_parallel, (state.generator, state.discriminator))
-    own = validate(
-        generator,
-        discriminator,
-        work.validation_pairs,
-        run.recipe,
-        work.scorer,
-        (run.seed, state.epoch, 3),
-        work.stft,
-        accelerator.process_index,
-        accelerator.num_processes,
-    )
+    # Whole utterances have lengths of their own: compiling for each would take longer than enhancing them.
+    with torch.compiler.set_stance("force_eager"):
+        own = validate(
+            generator,
+            discriminator,
+            work.validation_pairs,
+            run.recipe,
+            work.scorer,
+            (run.seed, state.epoch, 3),
+            work.stft,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        work.tracker.sound(generator, work.validation_pairs[0], work.stft, state.step)
     order = {pair.id: place for place, pair in enumerate(work.validation_pairs)}
     rows = sorted(collected(own, accelerator), key=lambda row: order[row["id"]])
     summary = _epoch_row(state, pd.DataFrame(rows))
     work.log("validation.csv", [{"epoch": state.epoch} | row for row in rows])
     work.log("epochs.csv", [summary])
     work.tracker.log("validation", summary, state.step)
-    work.tracker.sound(generator, work.validation_pairs[0], work.stft, state.step)
     work.progress.validated(summary["pesq"])
     _note_best(work, summary)
 

@@ -23,10 +23,18 @@ MISSING = float("nan")
 
 
 @dataclass(frozen=True)
+class Accumulation:
+    """How many steps' gradients make one update of the weights, and whether this step is the last of them."""
+
+    steps: int = 1
+    update: bool = True
+
+
+@dataclass(frozen=True)
 class GeneratorStep:
     """Loss terms of one step, gradient norm before clipping, gain of estimate against clean; all dimensionless.
 
-    Phase and consistency loss are MP-SENet's, missing for CMGAN.
+    Phase and consistency loss are MP-SENet's, missing for CMGAN; the norm is missing where no update was due.
     """
 
     loss_real_imaginary: float
@@ -82,6 +90,7 @@ def training_step(
     scorer: PesqWorkers,
     label_source: LabelSource,
     stft: StftSettings = CMGAN_STFT,
+    accumulation: Accumulation = Accumulation(),
 ) -> StepRecord:
     """Generator step, then discriminator step with PESQ labels: the public order.
 
@@ -97,10 +106,8 @@ def training_step(
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
     score = judge(clean_magnitude, estimated_magnitude) if adversarial else None
     losses = objective(result, score, recipe)
-    state.generator_optimiser.zero_grad()
-    accelerator.backward(losses.total)
-    generator_norm = _clip(accelerator, state.generator, recipe.gradient_clip)
-    state.generator_optimiser.step()
+    accelerator.backward(losses.total / accumulation.steps)
+    generator_norm = _update(state.generator, state.generator_optimiser, recipe, accelerator, accumulation)
     judge.requires_grad_(True)
     generator_step = GeneratorStep(
         loss_real_imaginary=losses.real_imaginary.item(),
@@ -126,6 +133,7 @@ def training_step(
             recipe,
             accelerator,
             label_source,
+            accumulation,
         ),
     )
 
@@ -142,6 +150,7 @@ def _discriminator_step(
     recipe: Recipe,
     accelerator: Accelerator,
     label_source: LabelSource,
+    accumulation: Accumulation,
 ) -> DiscriminatorStep:
     scores = pending.result()
     pesq = gathered(np.array([score.value for score in scores]), accelerator)
@@ -152,17 +161,14 @@ def _discriminator_step(
     first = accelerator.process_index * len(scores)
     own = labels.part(first, first + len(scores))
     values = dict.fromkeys(("loss_discriminator", "discriminator_clean", "discriminator_estimate"), MISSING)
-    norm = MISSING
     if not labels.skip:
         on_estimate = state.discriminator(clean_magnitude, estimated_magnitude)
         on_clean = state.discriminator(clean_magnitude, clean_magnitude)
         objective = discriminator_loss(on_clean, on_estimate, own, _share(own, labels))
-        state.discriminator_optimiser.zero_grad()
-        accelerator.backward(objective)
-        norm = _clip(accelerator, state.discriminator, recipe.gradient_clip)
-        state.discriminator_optimiser.step()
+        accelerator.backward(objective / accumulation.steps)
         means = (each.mean().item() for each in (objective, on_clean, on_estimate))
         values = averaged(dict(zip(values, means, strict=True)), accelerator)
+    norm = _update(state.discriminator, state.discriminator_optimiser, recipe, accelerator, accumulation)
     return DiscriminatorStep(
         **values,
         discriminator_skipped=labels.skip,
@@ -183,6 +189,18 @@ def _share(own: Labels, all_labels: Labels) -> float:
     return own.kept.mean() / all_labels.kept.mean()
 
 
-def _clip(accelerator: Accelerator, network: torch.nn.Module, limit: float) -> float:
-    """Norm of the gradient before clipping to `limit` (0: measure only)."""
-    return float(accelerator.clip_grad_norm_(network.parameters(), limit or float("inf")))
+def _update(
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    accumulation: Accumulation,
+) -> float:
+    """Change the weights where that is due; norm of the gradient before clipping, missing where there is none."""
+    learnt = any(parameter.grad is not None for parameter in network.parameters())
+    if not (learnt and accumulation.update):
+        return MISSING
+    norm = accelerator.clip_grad_norm_(network.parameters(), recipe.gradient_clip or float("inf"))
+    optimiser.step()
+    optimiser.zero_grad()
+    return float(norm)

@@ -81,10 +81,17 @@ def test_killed_again_and_again_a_run_ends_with_the_same_bytes(manifest, whole, 
     _assert_same(tmp_path / "run", whole)
 
 
-def _interrupted(manifest, output, monkeypatch, after):
-    """A run cut off after some steps, with a checkpoint after each; returns it."""
+def _interrupted(manifest, output, monkeypatch, after, batch_size=2, accumulation=1):
+    """A run cut off after some steps, with a checkpoint after each update; returns it."""
     budget = Budget(
-        channels=8, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
+        channels=8,
+        blocks=1,
+        discriminator_width=4,
+        epochs=2,
+        batch_size=batch_size,
+        crop_seconds=0.5,
+        threads=1,
+        gradient_accumulation=accumulation,
     )
     run = TrainingRun(manifest, output, arm("shuffled_labels"), budget, 1, "tried", checkpoint_steps=1)
     real_step, calls = training_epochs.training_step, []
@@ -113,6 +120,28 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(manifest, tmp_path,
     assert "going on after step 4" in told[0]
     assert PREVIOUS in told[0]
     _assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_the_last_good_checkpoint_outlives_the_next_one_after_a_torn_one(manifest, tmp_path, monkeypatch):
+    run = _interrupted(manifest, tmp_path / "run", monkeypatch, after=3)
+    current, previous = (run.unfinished / name for name in (CURRENT, PREVIOUS))
+    current.write_bytes(current.read_bytes()[:1000])
+    good = previous.read_bytes()
+    _interrupted(manifest, tmp_path / "run", monkeypatch, after=0)
+    assert previous.read_bytes() == good
+    assert torch.load(current, weights_only=True)["step"] == 3
+
+
+def test_a_run_that_accumulates_gradients_resumes_to_the_same_bytes(manifest, tmp_path, monkeypatch):
+    # Six crops an epoch, four an update: the fifth and sixth make a smaller one.
+    settings = {"batch_size": 1, "accumulation": 4}
+    train(_interrupted(manifest, tmp_path / "whole", monkeypatch, 0, **settings), report=lambda _: None)
+    run = _interrupted(manifest, tmp_path / "run", monkeypatch, 5, **settings)
+    assert torch.load(run.unfinished / CURRENT, weights_only=True)["step"] == 4
+    train(run, report=lambda _: None)
+    _assert_same(tmp_path / "run", tmp_path / "whole")
+    norms = pd.read_csv(tmp_path / "run" / "steps.csv")["gradient_norm_generator"]
+    assert (norms.notna().to_numpy().nonzero()[0] + 1).tolist() == [4, 6, 10, 12]
 
 
 def test_without_a_checkpoint_that_can_be_read_training_says_what_to_remove(manifest, tmp_path, monkeypatch):

@@ -57,6 +57,8 @@ class TrainingParameters:
     pesq_workers: int
     pesq_time_limit: float
     processes: int
+    gradient_accumulation: int
+    compile_backend: str
     tracker: str
 
 

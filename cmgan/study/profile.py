@@ -55,6 +55,8 @@ class Profile:
     pesq_time_limit: float
     audio_files: int
     processes: int = 1
+    gradient_accumulation: int = 1
+    compile_backend: str = ""
     tracker: str = ""
 
     def __post_init__(self) -> None:
