@@ -12,8 +12,10 @@ rows at a time, in cache, with nothing of size n × n in memory; the backward pa
 import torch
 from torch import Tensor, nn
 
-from cmgan.conformer_kernels import AddedLinear, Attention, NormedLinear, kernels_for
+from cmgan.conformer_kernels import SOURCE as LINEAR
+from cmgan.conformer_kernels import AddedLinear, Attention, NormedLinear
 from cmgan.native_attention import attention_kernel
+from cmgan.native_library import kernel_for
 
 HEADS = 4
 REACH = 512
@@ -57,7 +59,7 @@ class RelativeAttention(nn.Module):
     def blockwise_step(self, x: Tensor, norm: nn.LayerNorm, axis: int) -> Tensor | None:
         """x + attention(norm(x)) along axis 1 or 2 of (B, T, F, C) by compiled kernels; None without them."""
         channels, n = x.shape[-1], x.shape[axis]
-        kernel = attention_kernel(channels // HEADS) if kernels_for(channels) else None
+        kernel = attention_kernel(channels // HEADS) if kernel_for(LINEAR, channels) else None
         if kernel is None:
             return None
         flat, weight = x.view(-1, channels), self._input_weight()

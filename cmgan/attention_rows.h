@@ -8,6 +8,8 @@
 #define HEADS 4
 enum { BLOCK = 2 * ROWS, QUAD = 4, MARGIN = LANES }; /* BLOCK is a multiple of QUAD */
 
+_Static_assert(D % QUAD == 0, "head sizes are multiples of 4");
+
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 
 /* One head's k, v or e, zero outside: as rows (count, D) and, lying, as columns (D, pitch). */

@@ -8,7 +8,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from cmgan.native_library import LANES, native_library, run_shared, structure
+from cmgan.native_library import kernel_for, native_library, run_shared, structure
 
 SOURCE = "causal_conv.c"
 CHUNK = 64  # as there
@@ -29,7 +29,7 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tenso
 
 def fused_causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     """The same with channels last by the compiled kernel, where there is one for these widths (CPU, float32)."""
-    if weight.shape[0] % LANES or weight.shape[1] % LANES or native_library(SOURCE) is None:
+    if kernel_for(SOURCE, *weight.shape[:2]) is None:
         return causal_conv(x, weight, bias, dilation)
     return _CausalConv.apply(x.permute(0, 2, 3, 1), weight, bias, dilation).permute(0, 3, 1, 2)
 

@@ -6,10 +6,13 @@ from torch.nn import functional
 
 from cmgan import blockwise
 from cmgan.attention import RelativeAttention
-from cmgan.conformer_kernels import AddedLinear, NormedLinear, kernels_for
-from cmgan.depthwise_conv import FusedDepthwiseConv, depthwise_kernel_for
+from cmgan.conformer_kernels import SOURCE as LINEAR
+from cmgan.conformer_kernels import AddedLinear, NormedLinear
+from cmgan.depthwise_conv import SOURCE as DEPTHWISE
+from cmgan.depthwise_conv import FusedDepthwiseConv
 from cmgan.feed_forward import feed_forward_step
 from cmgan.global_batch_norm import GlobalBatchNorm
+from cmgan.native_library import kernel_for
 
 KERNEL = 31
 EXPANSION = 4
@@ -107,7 +110,7 @@ class ConvModule(nn.Module):
         """The same, by compiled kernels where there are (CPU, float32)."""
         norm, _, widen, _, depthwise, batch_norm, _, narrow = self.net
         if isinstance(batch_norm, GlobalBatchNorm) or not (
-            kernels_for(x.shape[-1]) and depthwise_kernel_for(2 * x.shape[-1])
+            kernel_for(LINEAR, x.shape[-1]) and kernel_for(DEPTHWISE, 2 * x.shape[-1])
         ):
             return self(x, axis)
         flat, weight = x.view(-1, x.shape[-1]), widen.weight.squeeze(-1)

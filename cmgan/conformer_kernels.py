@@ -13,7 +13,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from cmgan.feed_forward import Dropout, draw_dropout
 from cmgan.native_attention import AttentionKernel
-from cmgan.native_library import LANES, native_library, pointer, run_shared, structure
+from cmgan.native_library import native_library, pointer, run_shared, structure
 
 SOURCE = "linear_layers.c"
 
@@ -25,11 +25,6 @@ class _Layer(ctypes.Structure):
         ("dropout", Dropout),
         ("gated", ctypes.c_int64),
     ]
-
-
-def kernels_for(channels: int) -> bool:
-    """Whether there are kernels for this width on this machine."""
-    return channels % LANES == 0 and native_library(SOURCE) is not None
 
 
 class NormedLinear(Function):

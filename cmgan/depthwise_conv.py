@@ -7,15 +7,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.native_library import LANES, native_library, run_shared, structure
+from cmgan.native_library import native_library, run_shared, structure
 from cmgan.sequences import Sequences, sequences_along
 
 SOURCE = "depthwise_conv.c"
-
-
-def depthwise_kernel_for(channels: int) -> bool:
-    """Whether there is a kernel for this width on this machine."""
-    return channels % LANES == 0 and native_library(SOURCE) is not None
 
 
 class _Layout(ctypes.Structure):

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.native_library import LANES, native_library, pointer, run_shared, structure
+from cmgan.native_library import kernel_for, native_library, pointer, run_shared, structure
+
+SOURCE = "feed_forward.c"
 
 
 class Dropout(ctypes.Structure):
@@ -34,7 +36,7 @@ def feed_forward_step(
     None where there is no kernel for this width. norm, wide, narrow: weight and bias each; the scales and shifts
     of norm and dropout are folded into W₁, b₁, W₂ and b₂ here.
     """
-    if x.shape[1] % LANES or native_library("feed_forward.c") is None:
+    if kernel_for(SOURCE, x.shape[1]) is None:
         return None
     (gamma, beta), (w1, b1), (w2, b2) = norm, wide, narrow
     kept = 1 - rate
@@ -58,7 +60,7 @@ class _FeedForward(Function):
         arrays = (w1.T.contiguous(), b1.contiguous(), w2.T.contiguous(), b2.contiguous(), w1, w2)
         ctx.dropout = draw_dropout(rate)
         layer = _Layer(*x.shape, len(w1), *map(pointer, arrays), ctx.dropout)
-        function = native_library("feed_forward.c").feed_forward
+        function = native_library(SOURCE).feed_forward
         run_shared(function, (x, out), None, layer, len(x), f"feed-forward over {len(x)} tokens")
         ctx.save_for_backward(x, *arrays)
         return out
@@ -72,7 +74,7 @@ class _FeedForward(Function):
         sizes = (hidden * channels, hidden, hidden * channels, channels)
         sums = x.new_zeros(torch.get_num_threads(), sum(sizes))
         layer = _Layer(*x.shape, hidden, *map(pointer, arrays), ctx.dropout)
-        function = native_library("feed_forward.c").feed_forward_backward
+        function = native_library(SOURCE).feed_forward_backward
         arrays = (x, grad_out, grad_x)
         run_shared(function, arrays, sums, layer, len(x), f"feed-forward over {len(x)} tokens")
         grad_w1, grad_b1, grad_w2, grad_b2 = sums.sum(0).split(sizes)

@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from cmgan import blockwise
 from cmgan.causal_conv import causal_conv, fused_causal_conv
 from cmgan.conformer import ConformerBlock
-from cmgan.norm_prelu import NormPrelu, norm_prelu_kernel_for
+from cmgan.native_library import kernel_for
+from cmgan.norm_prelu import SOURCE as NORM_PRELU
+from cmgan.norm_prelu import NormPrelu
 
 DEPTH = 4
 
@@ -71,7 +73,7 @@ class TwoStageBlock(nn.Module):
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, prelu: nn.PReLU, fused: bool) -> Tensor:
     """Instance norm, then PReLU: (B, C, T, F) → same."""
-    if fused and blockwise.applies_to(x) and norm_prelu_kernel_for(x.shape[1]):
+    if fused and blockwise.applies_to(x) and kernel_for(NORM_PRELU, x.shape[1]):
         return NormPrelu.apply(x, norm.weight, norm.bias, prelu.weight)
     return prelu(norm(x))
 

@@ -47,6 +47,15 @@ def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
         return None
 
 
+def kernel_for(source: str, *widths: int) -> ctypes.CDLL | None:
+    """The library of a C file for these numbers of channels; None (logged) where they are no multiples of LANES."""
+    odd = next((width for width in widths if width % LANES), None)
+    if odd is not None:
+        _warn_of(odd)
+        return None
+    return native_library(source)
+
+
 def run_shared(
     function: Callable[..., int],
     arrays: Iterable[Tensor],
@@ -83,6 +92,15 @@ def structure(*fields: str) -> list[tuple[str, type]]:
 def pointer(array: Tensor) -> ctypes.c_void_p:
     """Address of a contiguous tensor's data."""
     return ctypes.c_void_p(array.data_ptr())
+
+
+@lru_cache(maxsize=32)
+def _warn_of(width: int) -> None:
+    _log.warning(
+        "%d channels run in torch, slower and with more memory (the kernels take a multiple of %d)",
+        width,
+        LANES,
+    )
 
 
 @lru_cache(maxsize=4)

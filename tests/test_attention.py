@@ -19,7 +19,7 @@ from tests.oracles.generator import Attention as LiteralAttention
 
 @pytest.fixture
 def compiled() -> None:
-    if attention_kernel(2) is None:
+    if attention_kernel(4) is None:
         pytest.skip("no C compiler: there is no kernel to test")
 
 
@@ -129,16 +129,24 @@ def test_without_a_working_compiler_torch_takes_over_and_says_so(
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_width_without_a_kernel_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    library_module._warn_of.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        ConformerBlock(24, 0.0, axis=1, fused=True)(torch.randn(1, 3, 3, 24))
+    assert "24 channels run in torch" in caplog.text
+    assert "multiple of 16" in caplog.text
+
+
 @pytest.mark.usefixtures("compiled")
 def test_kernel_is_compiled_once_and_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     native_library.cache_clear()
     try:
-        assert attention_kernel(2) is not None
+        assert attention_kernel(4) is not None
         (library,) = (tmp_path / "cmgan").iterdir()
         written = library.stat().st_mtime_ns
         native_library.cache_clear()
-        assert attention_kernel(2) is not None
+        assert attention_kernel(4) is not None
         assert library.stat().st_mtime_ns == written
     finally:
         native_library.cache_clear()
@@ -146,13 +154,13 @@ def test_kernel_is_compiled_once_and_found_again(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("compiled")
 def test_rows_of_very_negative_logits_have_finite_gradients() -> None:
-    kernel = attention_kernel(2)
-    query, key = torch.full((1, 5, 1, 8), 40.0), torch.full((1, 5, 1, 8), -40.0)
-    qkv = torch.cat([query, key, torch.randn(1, 5, 1, 8)], dim=-1)
-    table = torch.zeros(2, 9)
+    kernel = attention_kernel(4)
+    query, key = torch.full((1, 5, 1, 16), 30.0), torch.full((1, 5, 1, 16), -30.0)
+    qkv = torch.cat([query, key, torch.randn(1, 5, 1, 16)], dim=-1)
+    table = torch.zeros(4, 9)
     out, peaks = kernel.forward(qkv, table, axis=1)
     gradients = kernel.backward(qkv, table, out, peaks, torch.randn_like(out), axis=1)
-    torch.testing.assert_close(out, qkv[..., 16:].mean(1, keepdim=True).expand_as(out))
+    torch.testing.assert_close(out, qkv[..., 32:].mean(1, keepdim=True).expand_as(out))
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
