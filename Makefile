@@ -11,6 +11,7 @@ CORPUS  ?=
 CONFIG  ?=
 CORES   ?= all
 CLUSTER ?=
+SHARE   ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/installed
@@ -21,7 +22,8 @@ ASKED = $(PROFILE) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach setting,$(CONF
 .PHONY: study plan test lab figures bench lint
 
 study: $(INSTALLED)
-	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --cores $(CORES) $(if $(CLUSTER),--cluster $(CLUSTER))
+	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --cores $(CORES) $(if $(CLUSTER),--cluster $(CLUSTER)) \
+	  $(if $(SHARE),--share $(SHARE))
 
 plan: $(INSTALLED)
 	@$(BIN)/python -m cmgan.study.plan $(ASKED)

@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from cmgan.study.code_closure import code_closure, notebook_digest
+from cmgan.study.code_closure import code_closure, digest_of, notebook_digest
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,3 +43,16 @@ def test_a_notebook_that_was_only_looked_at_stays_the_same_and_one_with_another_
     text = nbformat.v4.new_output("stream", text="trained\n")
     assert notebook_digest(write_notebook(tmp_path / "b.ipynb", 1, "train(\n)", [text])) == committed
     assert notebook_digest(write_notebook(tmp_path / "c.ipynb", 0, "train(\n1)", [])) != committed
+
+
+def test_a_digest_tells_contents_and_names_but_not_times_or_places(tmp_path):
+    for number, (folder, name, text) in enumerate(
+        [("one", "a.py", "x"), ("two", "a.py", "x"), ("two", "b.py", "x"), ("two", "c.py", "y")]
+    ):
+        path = tmp_path / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (number, number))
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert digest_of(["a.py"], one) == digest_of(["a.py"], two)
+    assert len({digest_of([name], two) for name in ("a.py", "b.py", "c.py")}) == 3

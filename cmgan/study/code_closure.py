@@ -51,6 +51,15 @@ def notebook_digest(notebook: Path) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
+def digest_of(files: list[str], root: Path) -> str:
+    """SHA-256 over names and contents of files, given relative to `root`."""
+    digest = hashlib.sha256()
+    for name in files:
+        content = (root / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
 def _c_sources(module: Path) -> set[Path]:
     """C files beside a module that its text names, with the headers beside them that they include."""
     texts = (node.value for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant))

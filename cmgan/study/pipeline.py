@@ -1,15 +1,11 @@
 """One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet."""
 
-import fcntl
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +15,11 @@ import yaml
 from cmgan.progress import duration
 from cmgan.study.paths import repository_root
 from cmgan.study.profile import Profile, parse_override, profile_from, read_settings
-from cmgan.study.time_left import TimeLeft
+from cmgan.study.run_locks import part_of_run, preparation, whole_run
+from cmgan.study.snakemake_run import SnakemakeRun
 from data_prep.folder import check_corpus
 
-# Lines of run_notebook start with the notebook's number, snakemake's count of jobs with a number.
-JOB_LINE = re.compile(r"\[\d\d_")
-SHOWN_ON_ERROR = 10
-STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
+SHARE = re.compile(r"([1-9]\d*)/([1-9]\d*)")
 
 
 def main(
@@ -38,6 +32,9 @@ def main(
     config: Annotated[list[str] | None, typer.Option(help="setting=value, overrides the profile")] = None,
     cores: Annotated[str, typer.Option(help="jobs at a time, or all")] = "all",
     cluster: Annotated[str, typer.Option(help="a folder of notebooks/profiles, e.g. slurm")] = "",
+    share: Annotated[
+        str, typer.Option(help="i/n: only the i-th of n parts of the trainings, beside other workers")
+    ] = "",
     redraw: Annotated[bool, typer.Option(help="only draw the figures and write the report again")] = False,
 ) -> None:
     """Run a profile to results/RUN/report/index.html; what is up to date is not done again."""
@@ -45,27 +42,25 @@ def main(
     try:
         profile = checked_profile(root, profile_name, corpus, config or [])
         workers = placement(root, cluster) if cluster else ["--cores", cores]
+        trainings = shared_out(profile, share) if share else []
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     folder = root / "results" / profile.run
+    run = SnakemakeRun(root, folder, workers, f"snakemake{share and '-'}{share.replace('/', '-of-')}.log")
+    if share:
+        _work_on_part(run, profile, trainings)
+        return
     started = time.monotonic()
-    with only_one(folder):
-        settings = folder / "profile.yaml"
-        settings.write_text(yaml.safe_dump(vars(profile), sort_keys=False))
+    with whole_run(folder):
+        _write_settings(folder, profile)
         if redraw:
             sys.exit(_redraw(root, folder, profile))
-        if _is_up_to_date(root, settings, workers):
+        if run.is_up_to_date():
             print(f"Nothing to do: {folder / 'report' / 'index.html'} is up to date.")
             return
         print(f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds")
-        code = _snakemake(root, settings, workers)
-    took = duration(time.monotonic() - started)
-    if code:
-        sys.exit(
-            f"The run stopped after {took}: lines above marked 'failed' say why, the executed notebooks they name "
-            f"show where ({folder / 'snakemake.log'} has the rest). The same command goes on from here."
-        )
-    print(f"Done in {took}. The report: {folder / 'report' / 'index.html'}")
+        _make(run, [])
+    print(f"Done in {duration(time.monotonic() - started)}. The report: {folder / 'report' / 'index.html'}")
 
 
 def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Profile:
@@ -101,24 +96,55 @@ def placement(root: Path, cluster: str) -> list[str]:
     plugin = f"snakemake-executor-plugin-{executor}"
     if executor != "local" and importlib.util.find_spec(plugin.replace("-", "_")) is None:
         raise ValueError(f"jobs for {cluster} need {plugin}: call .venv/bin/pip install {plugin}")
-    return ["--profile", str(config.parent.relative_to(root))]
+    return ["--profile", str(config.parent)]
 
 
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the run's folder; a second call on the same one ends with a message instead of mixing results.
+def shared_out(profile: Profile, share: str) -> list[str]:
+    """The trainings (ARM-SEED) that fall to part i of n, for a share "i/n"; ValueError when it is none."""
+    match = SHARE.fullmatch(share)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ValueError(f"share is {share!r}: use i/n, e.g. 1/2 here and 2/2 on the other machine")
+    every = [f"{arm}-{seed}" for arm in profile.arms for seed in profile.seeds]
+    return every[int(match[1]) - 1 :: int(match[2])]
 
-    The lock goes with the process, so that a killed run leaves nothing to clean up.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(
-                f"error: {folder} is being written by another run: wait for it or choose --config run=<name>"
-            )
-        yield
+
+def _work_on_part(run: SnakemakeRun, profile: Profile, trainings: list[str]) -> None:
+    """Train and evaluate some trainings of a run on whose others other workers are at work."""
+    with part_of_run(run.folder, trainings) as alone:
+        with preparation(run.folder):
+            if not alone and _settings_there(run.folder) != _settings_of(profile):
+                sys.exit(f"error: other workers are at {run.folder} with other settings: give all the same")
+            _write_settings(run.folder, profile)
+            _make(run, ["data/manifest.csv", "evaluation/noisy.csv"])
+        print(f"Working on {len(trainings)} trainings: {', '.join(trainings)}")
+        _make(run, [f"evaluation/{training}.csv" for training in trainings])
+    print("This part is done. When all are, the same command without a share makes the report.")
+
+
+def _write_settings(folder: Path, profile: Profile) -> None:
+    """Write profile.yaml where it says something else: jobs of other workers read it."""
+    if _settings_there(folder) != _settings_of(profile):
+        (folder / "profile.yaml").write_text(_settings_of(profile))
+
+
+def _settings_there(folder: Path) -> str:
+    settings = folder / "profile.yaml"
+    return settings.read_text() if settings.exists() else ""
+
+
+def _settings_of(profile: Profile) -> str:
+    return yaml.safe_dump(vars(profile), sort_keys=False)
+
+
+def _make(run: SnakemakeRun, targets: list[str]) -> None:
+    """Make the targets, or end with a message that says how to go on."""
+    started = time.monotonic()
+    if run.make(targets):
+        sys.exit(
+            f"The run stopped after {duration(time.monotonic() - started)}: lines above marked 'failed' say why, the "
+            f"executed notebooks they name show where ({run.folder / run.log} has the rest). The same command goes "
+            "on from here."
+        )
 
 
 def _redraw(root: Path, folder: Path, profile: Profile) -> int:
@@ -133,58 +159,6 @@ def _redraw(root: Path, folder: Path, profile: Profile) -> int:
         if code:
             return code
     return 0
-
-
-def _is_up_to_date(root: Path, settings: Path, workers: list[str]) -> bool:
-    command = _command(settings, workers, ["--dry-run", "--quiet", "all"])
-    # A dry run says "Nothing to be done" when every output is newer than what it depends on.
-    result = subprocess.run(
-        command, cwd=root, env=_environment(), capture_output=True, text=True, check=False
-    )
-    return result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
-
-
-def _snakemake(root: Path, settings: Path, workers: list[str]) -> int:
-    """Run snakemake, showing the jobs' own lines and how many are done; all it says goes to snakemake.log."""
-    command = _command(settings, workers, ["--keep-going", "--quiet", "rules", "host"])
-    started, told = time.monotonic(), False
-    time_left = TimeLeft(settings.parent / "timing.csv")
-    with (
-        (settings.parent / "snakemake.log").open("w") as log,
-        subprocess.Popen(
-            command, cwd=root, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
-    ):
-        for line in process.stdout:
-            log.write(line)
-            log.flush()
-            elapsed = time.monotonic() - started
-            time_left.read(line, elapsed)
-            if JOB_LINE.match(line):
-                print(line, end="", flush=True)
-                told = told or "] failed:" in line
-            elif steps := STEPS_LINE.match(line):
-                words = [
-                    f"{steps[1]} of {steps[2]} jobs done after {duration(elapsed)}",
-                    time_left.words(elapsed),
-                ]
-                print(", ".join(filter(None, words)), flush=True)
-    if process.returncode and not told:
-        # Snakemake itself stopped, before or between the jobs.
-        last = (settings.parent / "snakemake.log").read_text().splitlines()[-SHOWN_ON_ERROR:]
-        print("\n".join(last), file=sys.stderr)
-    return process.returncode
-
-
-def _command(settings: Path, workers: list[str], options: list[str]) -> list[str]:
-    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", "notebooks/Snakefile", *workers]
-    # only_one() is the lock; a job cut off by a kill is done again.
-    return [*snakemake, "--configfile", str(settings), "--nolock", "--rerun-incomplete", *options]
-
-
-def _environment() -> dict[str, str]:
-    """This environment with the running interpreter's `python` first, for the jobs' shells."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 if __name__ == "__main__":
