@@ -28,7 +28,7 @@ def read_audio(
     unreadable, not mono, of another rate, or holds values that are not finite.
     """
     path = Path(path)
-    header = _header(path, tolerated_seconds)
+    header = read_header(path, tolerated_seconds)
     if header.channels != 1:
         raise AudioError(
             f"{path}: {header.channels} channels, expected 1; mix the recording down to mono first"
@@ -102,7 +102,8 @@ def check_pair(clean: np.ndarray, noisy: np.ndarray, name: str) -> tuple[int, st
     return min(len(clean), len(noisy)), note
 
 
-def _header(path: Path, tolerated_seconds: float) -> soundfile._SoundFileInfo:
+def read_header(path: Path, tolerated_seconds: float = 0.0) -> soundfile._SoundFileInfo:
+    """What an audio file says of itself; AudioError for one that is missing, empty, truncated or unreadable."""
     if not path.is_file():
         raise AudioError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:

@@ -2,13 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import soundfile
 
-from data_prep.audio import SAMPLE_RATE, TOLERATED_SECONDS, AudioError, check_pair, read_audio, write_audio
+from data_prep.audio import (
+    SAMPLE_RATE,
+    TOLERATED_SECONDS,
+    AudioError,
+    check_pair,
+    read_audio,
+    read_header,
+    write_audio,
+)
 from data_prep.corpus import CorpusError, Recording, find_recordings
 from data_prep.manifest import Utterance, sha256_of, write_manifest
 from data_prep.splits import assign_splits, limit_splits
@@ -109,28 +117,34 @@ def _checked(recording: Recording, resample: bool) -> tuple[np.ndarray, np.ndarr
 
 
 def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
-    clean, noisy, cut = _checked(recording, resample)
-    clean_path = _usable_path(recording.clean_path, clean, folder / "clean" / f"{recording.id}.wav")
-    noisy_path = _usable_path(recording.noisy_path, noisy, folder / "noisy" / f"{recording.id}.wav")
+    usable = replace(
+        recording,
+        clean_path=_usable_path(recording.clean_path, folder / "clean" / f"{recording.id}.wav", resample),
+        noisy_path=_usable_path(recording.noisy_path, folder / "noisy" / f"{recording.id}.wav", resample),
+    )
+    clean, _, cut = _checked(usable, resample=False)
     return Utterance(
         id=recording.id,
         split=recording.split,
         speaker=recording.speaker,
-        clean_path=clean_path,
-        noisy_path=noisy_path,
+        clean_path=usable.clean_path,
+        noisy_path=usable.noisy_path,
         samples=len(clean),
         sample_rate=SAMPLE_RATE,
         snr_db=None,
         noise="",
-        clean_sha256=sha256_of(clean_path),
-        noisy_sha256=sha256_of(noisy_path),
+        clean_sha256=sha256_of(usable.clean_path),
+        noisy_sha256=sha256_of(usable.noisy_path),
         note="; ".join(filter(None, (recording.note, cut))),
     )
 
 
-def _usable_path(path: Path, samples: np.ndarray, copy: Path) -> Path:
-    if soundfile.info(path).samplerate == SAMPLE_RATE:
+def _usable_path(path: Path, copy: Path, resample: bool) -> Path:
+    """The recording, or its 16 kHz copy, which is made where there is none that is newer than the recording."""
+    if not resample or read_header(path, TOLERATED_SECONDS).samplerate == SAMPLE_RATE:
         return path
-    # Resampling may overshoot a full-scale recording by a fraction of a dB.
-    write_audio(copy, np.clip(samples, -1, 1))
+    if not copy.exists() or copy.stat().st_mtime <= path.stat().st_mtime:
+        samples = read_audio(path, resample_to_16k=True, tolerated_seconds=TOLERATED_SECONDS)
+        # Resampling may overshoot a full-scale recording by a fraction of a dB.
+        write_audio(copy, np.clip(samples, -1, 1))
     return copy

@@ -39,16 +39,6 @@ def assign_splits(recordings: Sequence[Recording], seed: int) -> list[Recording]
     return assigned
 
 
-def hold_out_speakers(recordings: Sequence[Recording], speakers: Sequence[str]) -> list[Recording]:
-    """Move the training recordings of the named speakers to validation."""
-    return [
-        replace(recording, split="validation")
-        if recording.split == "train" and recording.speaker in speakers
-        else recording
-        for recording in recordings
-    ]
-
-
 def limit_splits(
     recordings: Sequence[Recording], limits: Mapping[str, int | None], seed: int
 ) -> list[Recording]:

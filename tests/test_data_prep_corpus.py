@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.corpus import CorpusError, Recording, find_recordings
-from data_prep.splits import assign_splits, hold_out_speakers, limit_splits
+from data_prep.splits import assign_splits, limit_splits
 
 
 def make_tree(folder, *names):
@@ -182,14 +182,6 @@ def test_a_recording_outside_the_splits_that_others_show_is_refused(tmp_path):
     make_pairs(tmp_path, "train/a.wav", "test/b.wav", "c.wav")
     with pytest.raises(CorpusError, match=r"c\.wav: not in a train, validation or test folder"):
         assign_splits(find_recordings(tmp_path), 0)
-
-
-def test_named_speakers_are_held_out_of_training_only():
-    recordings = [
-        Recording("1", None, None, split, name) for split in ("train", "test") for name in ("p1", "p2")
-    ]
-    held = hold_out_speakers(recordings, ("p2",))
-    assert [item.split for item in held] == ["train", "validation", "test", "test"]
 
 
 def test_a_larger_limit_keeps_what_a_smaller_one_kept():

@@ -1,7 +1,5 @@
 """Corpora of recordings: the folder, VoiceBank+DEMAND, and the command line over all of them."""
 
-import shutil
-import zipfile
 from collections import Counter
 
 import numpy as np
@@ -12,10 +10,8 @@ from typer.testing import CliRunner
 
 from data_prep.__main__ import main
 from data_prep.audio import AudioError
-from data_prep.corpus import CorpusError
 from data_prep.folder import check_corpus, prepare_folder
 from data_prep.manifest import ManifestError, read_manifest, read_pair, select_split, verify_checksums
-from data_prep.voicebank import FOLDERS, prepare_voicebank
 
 
 def record(path, seconds=0.2, rate=16_000):
@@ -158,55 +154,6 @@ def test_the_25_real_clips_are_a_corpus_with_one_defect_noted(shared_folder, out
     defect = next(item for item in select_split(utterances, "test") if item.id == "p257_143")
     assert defect.note == "noisy is 160 samples shorter; both are cut to it"
     assert [len(samples) for samples in read_pair(defect)] == [40_170, 40_170]
-
-
-@pytest.fixture
-def voicebank(tmp_path):
-    folder = tmp_path / "downloaded"
-    for name in FOLDERS:
-        speakers = ("p226", "p287", "p228", "p230") if "train" in name else ("p232", "p257")
-        for speaker in speakers:
-            record(folder / name / f"{speaker}_001.wav", rate=48_000)
-    return folder
-
-
-def pack(folder):
-    for name in FOLDERS:
-        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
-            for path in sorted((folder / name).iterdir()):
-                archive.write(path, f"{name}/{path.name}")
-                archive.writestr(f"__MACOSX/{name}/._{path.name}", b"")
-        shutil.rmtree(folder / name)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_voicebank_is_converted_and_two_speakers_are_held_out(voicebank, output, packed):
-    if packed:
-        pack(voicebank)
-    utterances = read_manifest(prepare_voicebank(voicebank, output, 0))
-    assert {(item.speaker, item.split) for item in utterances} == {
-        *(("p226", "validation"), ("p287", "validation"), ("p228", "train"), ("p230", "train")),
-        *(("p232", "test"), ("p257", "test")),
-    }
-    assert {item.samples for item in utterances} == {3_200}
-    assert all(item.clean_path.is_relative_to(output) and not item.note for item in utterances)
-
-
-def test_missing_voicebank_archives_are_listed_with_their_source(voicebank, output):
-    shutil.rmtree(voicebank / "noisy_testset_wav")
-    with pytest.raises(CorpusError, match=r"noisy_testset_wav missing; .*10\.7488/ds/2117"):
-        prepare_voicebank(voicebank, output, 0)
-
-
-def test_partial_voicebank_archive_is_not_taken_for_a_whole_one(voicebank, output):
-    pack(voicebank)
-    archive = voicebank / "clean_testset_wav.zip"
-    content = archive.read_bytes()
-    archive.write_bytes(content[: len(content) // 2])
-    with pytest.raises(CorpusError, match=r"clean_testset_wav\.zip: damaged archive"):
-        prepare_voicebank(voicebank, output, 0)
-    archive.write_bytes(content)
-    assert len(read_manifest(prepare_voicebank(voicebank, output, 0))) == 6
 
 
 def test_command_line_prepares_recordings_and_shows_the_splits(recordings, output):
