@@ -12,7 +12,7 @@ from data_prep.folder import prepare_folder
 from data_prep.manifest import SPLITS, read_manifest
 from data_prep.speech import SpeechError
 from data_prep.synthetic import prepare_synthetic
-from data_prep.voicebank import prepare_voicebank
+from data_prep.voicebank import BASE_URL, download_voicebank, prepare_voicebank
 
 _NOTES_SHOWN = 5
 
@@ -38,6 +38,10 @@ def main(
     resample: Annotated[
         bool, typer.Option(help="convert recordings of other sample rates to 16 kHz")
     ] = False,
+    download: Annotated[
+        bool, typer.Option(help="voicebank: first fetch into --path what is not there")
+    ] = False,
+    url: Annotated[str, typer.Option(help="where the archives of voicebank lie")] = BASE_URL,
     workers: Annotated[int, typer.Option(min=1, help="utterances worked on at a time")] = 2,
 ) -> None:
     """Prepare a corpus: audio where none is there yet, and the manifest that every later step reads."""
@@ -45,6 +49,10 @@ def main(
         raise typer.BadParameter("give --path with folder and voicebank, and not with synthetic")
     if resample and corpus is not Corpus.FOLDER:
         raise typer.BadParameter("--resample is for --corpus folder; the others are 16 kHz in any case")
+    if download and corpus is not Corpus.VOICEBANK:
+        raise typer.BadParameter("--download is for --corpus voicebank")
+    if download:
+        _download(path, url)
     counts = {"train_utterances": train, "validation_utterances": validation, "test_utterances": test}
     with tqdm(unit="utterance", disable=None) as bar:
 
@@ -76,6 +84,14 @@ def main(
         typer.echo(f"note on {item.id}: {item.note}")
     if len(noted) > _NOTES_SHOWN:
         typer.echo(f"{len(noted) - _NOTES_SHOWN} more notes are in the manifest")
+
+
+def _download(folder: Path, url: str) -> None:
+    try:
+        download_voicebank(folder, url, typer.echo)
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The user's own recordings: a tree with clean/ and noisy/, checked before any manifest is written."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -140,11 +141,13 @@ def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
 
 
 def _usable_path(path: Path, copy: Path, resample: bool) -> Path:
-    """The recording, or its 16 kHz copy, which is made where there is none that is newer than the recording."""
+    """The recording, or its 16 kHz copy, which is made where there is none with the time of the recording."""
     if not resample or read_header(path, TOLERATED_SECONDS).samplerate == SAMPLE_RATE:
         return path
-    if not copy.exists() or copy.stat().st_mtime <= path.stat().st_mtime:
+    time = path.stat().st_mtime_ns
+    if not copy.exists() or copy.stat().st_mtime_ns != time:
         samples = read_audio(path, resample_to_16k=True, tolerated_seconds=TOLERATED_SECONDS)
         # Resampling may overshoot a full-scale recording by a fraction of a dB.
         write_audio(copy, np.clip(samples, -1, 1))
+        os.utime(copy, ns=(time, time))
     return copy

@@ -13,10 +13,14 @@ def test_profiles_on_the_embedded_corpus_are_valid_as_they_are(name):
 
 
 @pytest.mark.parametrize("name", ["study", "paper"])
-def test_profiles_on_recorded_speech_are_valid_with_a_corpus_and_refused_without(name):
+def test_profiles_on_recorded_speech_are_valid_with_a_corpus(name):
     assert profile_from(read_settings(name, PROFILES, {"corpus_path": "speech"})).run == name
+
+
+def test_only_a_corpus_that_can_be_downloaded_needs_no_folder():
+    assert profile_from(read_settings("paper", PROFILES, {})).corpus_path == ""
     with pytest.raises(ValueError, match="CORPUS="):
-        profile_from(read_settings(name, PROFILES, {}))
+        profile_from(read_settings("study", PROFILES, {}))
 
 
 def test_overrides_replace_settings_with_yaml_values():

@@ -1,25 +1,30 @@
 """What 01_data_preparation computes: a manifest from the corpus that the parameters name, and tables of it."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
+from cmgan.dataset import load_pairs
 from cmgan.study.notebook_parameters import DataParameters
-from cmgan.study.paths import run_folder
+from cmgan.study.paths import repository_root, run_folder
+from cmgan.study.published_scores import check_published_scores
 from cmgan.study.table_files import write_text
 from data_prep.folder import prepare_folder
 from data_prep.manifest import read_manifest
 from data_prep.synthetic import prepare_synthetic
-from data_prep.voicebank import prepare_voicebank
+from data_prep.voicebank import count_notes, download_voicebank, prepare_voicebank
+
+DOWNLOADED = Path("corpora", "voicebank")
 
 
 def prepare_corpus(parameters: DataParameters, report: Callable[[str], None] = print) -> Path:
     """Prepare the corpus under results/RUN/data and return its manifest; one that is there is left as it is.
 
-    Raises CorpusError, AudioError or ValueError with one line that names the file or setting at fault;
+    Raises CorpusError, AudioError, DownloadError or ValueError with one line that names the file or setting at fault;
     ValueError, too, when the folder holds a corpus of other settings, which trainings may rest on.
     """
     output = run_folder(parameters.run) / "data"
@@ -63,8 +68,32 @@ def _prepared(parameters: DataParameters, output: Path, report: Callable[[str], 
     if parameters.corpus == "folder":
         return prepare_folder(Path(parameters.corpus_path), output, parameters.seed, **given)
     if parameters.corpus == "voicebank":
-        return prepare_voicebank(Path(parameters.corpus_path), output, parameters.seed, **given)
+        return _voicebank(parameters, output, report, given)
     raise ValueError(f"unknown corpus {parameters.corpus!r}: use synthetic, folder or voicebank")
+
+
+def _voicebank(
+    parameters: DataParameters, output: Path, report: Callable[[str], None], limits: dict[str, int | None]
+) -> Path:
+    """Prepare VoiceBank+DEMAND, downloaded where no folder is given, on all cores."""
+    folder = Path(parameters.corpus_path or repository_root() / DOWNLOADED)
+    if not parameters.corpus_path:
+        download_voicebank(folder, report=report)
+    manifest = prepare_voicebank(folder, output, parameters.seed, workers=os.cpu_count() or 1, **limits)
+    for note in count_notes(manifest):
+        report(note)
+    return manifest
+
+
+def compared_with_published(parameters: DataParameters, scores: pd.DataFrame) -> str:
+    """A sentence on whether the noisy test recordings are the published ones, where the corpus has any.
+
+    scores: of the noisy test recordings. Raises ValueError with the likely cause where they are not.
+    """
+    if parameters.corpus != "voicebank":
+        return "Nobody published scores of this corpus, so there is nothing to hold these against."
+    pairs = load_pairs(run_folder(parameters.run) / "data" / "manifest.csv", "test")
+    return check_published_scores(scores, pairs)
 
 
 def manifest_frame(manifest: Path) -> pd.DataFrame:

@@ -68,8 +68,8 @@ class Profile:
             )
         if self.corpus not in CORPORA:
             raise ValueError(f"corpus is {self.corpus!r}: use one of {', '.join(CORPORA)}")
-        if self.corpus != "synthetic" and not self.corpus_path:
-            raise ValueError(f"corpus {self.corpus!r} needs a folder: call make study CORPUS=<folder>")
+        if self.corpus == "folder" and not self.corpus_path:
+            raise ValueError("corpus 'folder' needs one: call make study CORPUS=<folder>")
         if not self.arms or not self.seeds:
             raise ValueError("arms and seeds may not be empty")
         for name in self.arms:
