@@ -1,7 +1,8 @@
 """Compiles the package's C sources and runs their functions on all of torch's threads.
 
-A source is compiled by the machine's own C compiler, once for each set of definitions, into the user's cache folder.
-Where there is no compiler the package works without it, only slower and with more memory.
+A source is compiled once for each set of definitions into the user's cache folder, by the machine's own C compiler
+or, where the environment variable CC is set, by that ("clang -march=x86-64-v3"). Where there is no compiler the
+package works without it, only slower and with more memory.
 """
 
 import ctypes
@@ -9,6 +10,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -33,7 +35,8 @@ def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
 
     definitions: macros, NAME=VALUE.
     """
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    candidates = [shlex.split(os.environ["CC"])] if os.environ.get("CC") else [["cc"], ["gcc"], ["clang"]]
+    compiler = next((one for one in candidates if shutil.which(one[0])), None)
     if compiler is None:
         _log.warning(
             "no C compiler found: %s runs in torch, slower and with more memory (install gcc)", source
@@ -108,8 +111,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-def _compiled(compiler: str, source: Path, definitions: tuple[str, ...]) -> Path:
-    command = [compiler, *FLAGS, *(f"-D{one}" for one in definitions), str(source), "-lm"]
+def _compiled(compiler: list[str], source: Path, definitions: tuple[str, ...]) -> Path:
+    # Where two flags contradict each other, the later one counts.
+    command = [compiler[0], *FLAGS, *compiler[1:], *(f"-D{one}" for one in definitions), str(source), "-lm"]
     texts = [path.read_text() for path in (source, *sorted(FOLDER.glob("*.h")))]
     # A home folder may be shared by machines with different processors.
     identity = "\n".join([*texts, *command, platform.machine(), _processor_features()])

@@ -107,7 +107,7 @@ def test_result_does_not_depend_on_the_number_of_threads() -> None:
         torch.testing.assert_close(one, three, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("fault", ["no compiler", "broken compiler"])
+@pytest.mark.parametrize("fault", ["no compiler", "broken compiler", "broken flag"])
 def test_without_a_working_compiler_torch_takes_over_and_says_so(
     fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,8 +117,10 @@ def test_without_a_working_compiler_torch_takes_over_and_says_so(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if fault == "no compiler":
         monkeypatch.setattr(library_module.shutil, "which", lambda _: None)
+    elif fault == "broken compiler":
+        monkeypatch.setenv("CC", "false")
     else:
-        monkeypatch.setattr(library_module, "FLAGS", ("--no-such-flag",))
+        monkeypatch.setenv("CC", "cc --no-such-flag")
     native_library.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
