@@ -6,11 +6,9 @@
 #define D 16
 #endif
 #define HEADS 4
-enum { BLOCK = 2 * ROWS, QUAD = 4, MARGIN = LANES }; /* BLOCK is a multiple of QUAD */
+enum { BLOCK = 2 * ROWS, QUAD = 4, MARGIN = 16 }; /* BLOCK is a multiple of QUAD, MARGIN larger and one of LANES */
 
 _Static_assert(D % QUAD == 0, "head sizes are multiples of 4");
-
-typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 
 /* One head's k, v or e, zero outside: as rows (count, D) and, lying, as columns (D, pitch). */
 typedef struct {
@@ -23,28 +21,36 @@ static inline vec larger(vec a, vec b) {
     return (vec)((first & (ivec)a) | (~first & (ivec)b));
 }
 
-/* Lanes 0, 2, 4, ... or 1, 3, 5, ... of a, then those of b; the two compilers spell it differently. */
-#if defined(__clang__)
-#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#if LANES == 16
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif LANES == 8
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15
 #else
-#define EVENS ((ivec){0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30})
-#define EVEN(a, b) __builtin_shuffle(a, b, EVENS)
-#define ODD(a, b) __builtin_shuffle(a, b, EVENS + 1)
+#define EVENS 0, 2, 4, 6
+#define ODDS 1, 3, 5, 7
 #endif
-static inline vec pair_sums(vec a, vec b) { return EVEN(a, b) + ODD(a, b); }
-static inline vec pair_larger(vec a, vec b) { return larger(EVEN(a, b), ODD(a, b)); }
+
+/* Those lanes of a and b in a row; the two compilers spell it differently. */
+#if defined(__clang__)
+#define TAKE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define TAKE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+static inline vec pair_sums(vec a, vec b) { return TAKE(a, b, EVENS) + TAKE(a, b, ODDS); }
+static inline vec pair_larger(vec a, vec b) { return larger(TAKE(a, b, EVENS), TAKE(a, b, ODDS)); }
 
 /* Lane r of the result: the sum, or the largest, of the lanes of v[r]. */
 static inline vec row_sums(const vec v[QUAD]) {
     vec all = pair_sums(pair_sums(v[0], v[1]), pair_sums(v[2], v[3]));
-    all = pair_sums(all, all);
-    return pair_sums(all, all);
+    for (int left = LANES / QUAD; left > 1; left /= 2) all = pair_sums(all, all);
+    return all;
 }
 static inline vec row_largest(const vec v[QUAD]) {
     vec all = pair_larger(pair_larger(v[0], v[1]), pair_larger(v[2], v[3]));
-    all = pair_larger(all, all);
-    return pair_larger(all, all);
+    for (int left = LANES / QUAD; left > 1; left /= 2) all = pair_larger(all, all);
+    return all;
 }
 
 /* exp(x) for x <= 88 to 2 units in the last place: 2^k times a polynomial on |r| <= ln 2 / 2 (Cephes expf). */
@@ -120,22 +126,23 @@ static inline vec lane_sums(vec v[LANES]) {
     return v[0];
 }
 
-/* The same along columns, QUAD rows and QUAD of d at a time: rows of fewer than LANES would waste the rest. s is zero
+/* The same along columns, QUAD rows and DEEP of d at a time: rows of fewer than LANES would waste the rest. s is zero
  * up to whole vectors. */
+enum { DEEP = LANES / QUAD };
 static void add_weighted(const float *s, int64_t sp, Matrix m, int64_t first, int64_t count, float *out) {
     for (int row = 0; row < BLOCK; row += QUAD)
-        for (int d = 0; d < D; d += QUAD) {
+        for (int d = 0; d < D; d += DEEP) {
             vec acc[LANES] = {{0}};
             for (int64_t j = 0; j < count; j += LANES) {
                 vec weight[QUAD];
                 for (int r = 0; r < QUAD; r++) weight[r] = load(s + (row + r) * sp + j);
-                for (int g = 0; g < QUAD; g++) {
+                for (int g = 0; g < DEEP; g++) {
                     vec column = load(m.columns + (d + g) * m.pitch + first + j);
                     for (int r = 0; r < QUAD; r++) acc[g * QUAD + r] += weight[r] * column;
                 }
             }
             vec total = lane_sums(acc);
-            for (int g = 0; g < QUAD; g++)
+            for (int g = 0; g < DEEP; g++)
                 for (int r = 0; r < QUAD; r++) out[(row + r) * D + d + g] += total[g * QUAD + r];
         }
 }

@@ -1,27 +1,44 @@
 /* Matrix products and layer norm on tiles that lie in cache: what the compiled kernels are made of.
  *
- * Matrices are row-major; every width is a multiple of LANES. A tile of the result stays in registers over the whole
- * inner sum, its operands stream through the first-level cache.
+ * Matrices are row-major; every width is a multiple of LANES (those of layers are multiples of 16). A tile of the result
+ * stays in registers over the whole inner sum, its operands stream through the first-level cache.
  */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Floats of a vector register, and vectors side by side in a tile: with ROWS or COLUMNS of them just below the number of
+ * registers. */
+#if defined(__AVX512F__)
 #define LANES 16
+enum { GROUP = 4 };
+#elif defined(__AVX2__)
+#define LANES 8
+enum { GROUP = 2 };
+#elif defined(__aarch64__)
+#define LANES 4
+enum { GROUP = 4 };
+#else
+#define LANES 4
+enum { GROUP = 2 };
+#endif
+enum { ROWS = 6, COLUMNS = 4 };
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 /* The value stays in a register: compilers otherwise load it again for each use, and loads are what limits here. */
 #if defined(__AVX512F__)
 #define IN_REGISTER(v) __asm__("" : "+v"(v))
-enum { GROUP = 4 }; /* vectors side by side in a tile; with ROWS or COLUMNS of them just below the register count */
+#elif defined(__SSE2__)
+#define IN_REGISTER(v) __asm__("" : "+x"(v))
+#elif defined(__aarch64__)
+#define IN_REGISTER(v) __asm__("" : "+w"(v))
 #else
 #define IN_REGISTER(v) (void)(v)
-enum { GROUP = 1 };
 #endif
-enum { ROWS = 6, COLUMNS = 4 };
 
 static inline vec load(const float *p) {
     vec v = *(const loose *)p;
@@ -35,7 +52,7 @@ static inline vec splat(float x) { return x - (vec){0}; }
 
 static float *scratch_for(int64_t count) { return aligned_alloc(64, (count * 4 + 63) / 64 * 64); }
 
-/* out (rows, 16 groups) = start + x (rows, k) w (k, 16 groups), no start for null; rows and groups are constants where
+/* out (rows, n) = start + x (rows, k) w (k, n), n = LANES groups, no start for null; rows and groups are constants where
  * this is called. */
 ALWAYS void product_tile(const float *x, int64_t xp, int64_t k, const float *w, int64_t wp, const float *start,
                          int64_t sp, float *out, int64_t op, const int rows, const int groups) {
@@ -81,9 +98,9 @@ static void product(const float *x, int64_t xp, int64_t rows, int64_t k, const f
             product_columns(x, xp, rows, count, w + c, wp, start ? start + c : start, sp, out + c, op, GROUP);
         const float *from = start ? start + c : start;
         switch ((n - c) / LANES) {
-        case 3: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 3 % GROUP); break;
-        case 2: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 2 % GROUP); break;
-        case 1: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 1 % GROUP); break;
+        case 3: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, GROUP > 3 ? 3 : 1); break;
+        case 2: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, GROUP > 2 ? 2 : 1); break;
+        case 1: product_columns(x, xp, rows, count, w + c, wp, from, sp, out + c, op, 1); break;
         }
     }
 }
@@ -105,7 +122,7 @@ ALWAYS void outer_tile(const float *a, int64_t ap, const float *b, int64_t bp, i
 
 ALWAYS void outer_columns(const float *a, int64_t ap, int64_t m, const float *b, int64_t bp, int64_t rows, float *out,
                           int64_t op, const int groups) {
-    const int wide = groups > 2 ? COLUMNS : groups == 1 && GROUP > 1 ? 4 * COLUMNS : 2 * COLUMNS;
+    const int wide = GROUP / groups * COLUMNS; /* a narrow tile has registers for more columns of a */
     int64_t i = 0;
     for (; i + wide <= m; i += wide) outer_tile(a + i, ap, b, bp, rows, out + i * op, op, wide, groups);
     for (; i < m; i += COLUMNS) outer_tile(a + i, ap, b, bp, rows, out + i * op, op, COLUMNS, groups);
@@ -120,9 +137,9 @@ static void add_transposed_product(const float *a, int64_t ap, int64_t m, const 
         for (; c + GROUP * LANES <= n; c += GROUP * LANES)
             outer_columns(a, ap, m, b + c, bp, count, out + c, op, GROUP);
         switch ((n - c) / LANES) {
-        case 3: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 3 % GROUP); break;
-        case 2: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 2 % GROUP); break;
-        case 1: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 1 % GROUP); break;
+        case 3: outer_columns(a, ap, m, b + c, bp, count, out + c, op, GROUP > 3 ? 3 : 1); break;
+        case 2: outer_columns(a, ap, m, b + c, bp, count, out + c, op, GROUP > 2 ? 2 : 1); break;
+        case 1: outer_columns(a, ap, m, b + c, bp, count, out + c, op, 1); break;
         }
     }
 }

@@ -24,7 +24,15 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent
 LANES = 16  # the sources on matrix_products.h take widths that are multiples of this
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-shared",
+    "-fPIC",
+)
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,6 @@
 
 enum { BLOCK = 64 };
 
-typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
-
 typedef struct {
     int64_t places, channels;
 } Layout;

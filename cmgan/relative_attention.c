@@ -18,7 +18,7 @@ static inline int64_t stretch_length(int64_t n) { return n + BLOCK - 1; }
 
 /* Logits of rows i .. i + BLOCK - 1 to (BLOCK, rounded n) at `skewed(s)`. */
 static inline float *skewed(float *s) { return s + BLOCK - 1; }
-static inline int64_t pitch_of(int64_t n) { return rounded(n) + LANES; }
+static inline int64_t pitch_of(int64_t n) { return rounded(n) + MARGIN; }
 static void logits(const float *q, Matrix k, Matrix e, int64_t i, int64_t n, float *s) {
     int64_t p = pitch_of(n);
     const float *rows = q + i * D;
