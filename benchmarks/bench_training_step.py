@@ -49,6 +49,7 @@ class ConstantScores:
 def main() -> None:
     """Print the table and write results/benchmarks/training_step.csv."""
     torch.set_num_threads(1)
+    torch.manual_seed(0)
     rows = [row for name, budget in BUDGETS.items() for row in _rows(name, budget)]
     table = pd.DataFrame(rows)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
@@ -59,14 +60,14 @@ def main() -> None:
 
 
 def _rows(name: str, budget: Budget) -> list[dict[str, str | float]]:
-    pairs = _pairs(2 * budget.batch_size)
-    state, accelerator = _state(budget)
+    pairs = speech_pairs(2 * budget.batch_size)
+    state, accelerator = fresh_state(budget)
     labels = LabelSource(Recipe(), np.random.default_rng(0))
 
     def step(scorer: PesqWorkers | ConstantScores) -> Callable[[], object]:
         return lambda: training_step(next(batches), state, Recipe(), accelerator, scorer, labels)
 
-    batches = _endless(pairs, budget)
+    batches = endless_batches(pairs, budget)
     with PesqWorkers(1) as worker, PesqWorkers(0) as inline:
         kinds = {
             "without labels": step(ConstantScores()),
@@ -92,7 +93,8 @@ def _medians(kinds: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {kind: float(np.median(values)) for kind, values in times.items()}
 
 
-def _pairs(number: int) -> list[UtterancePair]:
+def speech_pairs(number: int) -> list[UtterancePair]:
+    """Synthetic clips of 3 s with white noise, each with its own seed."""
     pairs = []
     for seed in range(number):
         rng = np.random.default_rng(seed)
@@ -102,14 +104,15 @@ def _pairs(number: int) -> list[UtterancePair]:
     return pairs
 
 
-def _endless(pairs: list[UtterancePair], budget: Budget) -> Iterator[Batch]:
+def endless_batches(pairs: list[UtterancePair], budget: Budget) -> Iterator[Batch]:
+    """Crops of all pairs, epoch after epoch."""
     for epoch in count():
         yield from epoch_batches(pairs, budget.batch_size, budget.crop_seconds, 0, epoch, True)
 
 
-def _state(budget: Budget) -> tuple[TrainingState, Accelerator]:
-    torch.manual_seed(0)
-    accelerator = Accelerator(cpu=True)
+def fresh_state(budget: Budget) -> tuple[TrainingState, Accelerator]:
+    """Untrained networks, from torch's generator, with their optimisers."""
+    accelerator = Accelerator(cpu=True, mixed_precision=budget.mixed_precision)
     generator = build_generator("tscnet", budget)
     discriminator = MetricDiscriminator(ndf=budget.discriminator_width)
     optimisers = [torch.optim.AdamW(network.parameters(), lr=5e-4) for network in (generator, discriminator)]
