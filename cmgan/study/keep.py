@@ -12,7 +12,9 @@ import yaml
 from cmgan.study.claim_results import judge_run
 from cmgan.study.comparison import compare
 from cmgan.study.paths import repository_root
+from cmgan.study.redraw import redraw_run
 from cmgan.study.report import write_report
+from cmgan.study.report_figures import draw_figures, figure_frames
 from cmgan.study.run_results import load_run
 from cmgan.study.table_files import write_table
 
@@ -22,9 +24,9 @@ KEPT = (
     "training/*/*.csv",
     "training/*/config.json",
     "evaluation/*.csv",
-    "silence/**/*",
-    "evidence/**/*",
-    "report/figures/*",
+    "silence/**/*.csv",
+    "evidence/**/*.csv",
+    "report/figures/one_clip.csv",
 )
 TEXT = {".csv", ".json", ".yaml", ".html", ".md", ".svg", ".tex"}
 
@@ -55,7 +57,11 @@ def keep_run(run: Path, folder: Path) -> Path:
         manifest[column] = ["/".join(Path(path).parts[-3:]) for path in manifest[column]]
     write_table(manifest, folder / "data" / "manifest.csv")
     results = load_run(folder, settings["arms"], settings["seeds"])
-    report = write_report(results, compare(results), judge_run(results))
+    compared, judged = compare(results), judge_run(results)
+    draw_figures(figure_frames(results, compared, judged), folder / "report" / "figures")
+    # Those of networks, recordings and other notebooks come from their CSV files.
+    redraw_run(folder)
+    report = write_report(results, compared, judged)
     _refuse_machine_paths(folder, machine_paths)
     return report
 

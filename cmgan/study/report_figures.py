@@ -38,6 +38,8 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
     shown = list(results.arms)[: plots_training.OVERLAID_ARMS]
     mechanism = ["arm", "seed", "epoch", "utterances", *plots_training.PANELS]
     spread = distribution(steps, "label_std")
+    # Batches of one crop have one label each: there is nothing to spread.
+    spread = spread[(spread["n"] > 0) & (spread["maximum"].max() > 0)]
     drawn = {
         "claims_forest": plots_claims.pesq_effects(judged),
         "mechanism": epochs.loc[epochs["arm"].isin(shown), mechanism],
@@ -49,7 +51,7 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
         "discriminator_losses": distribution(steps, "loss_discriminator").merge(
             skips[["arm", "steps", "share", "low", "high"]], on="arm"
         ),
-        "label_spread": spread[spread["n"] > 0].merge(skips[["arm", "labels"]], on="arm"),
+        "label_spread": spread.merge(skips[["arm", "labels"]], on="arm"),
         "gradient_norms": gradient_norms(steps, recipe_of("gradient_clipping").gradient_clip),
     }
     return {name: frame for name, frame in drawn.items() if len(frame)}

@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cmgan.study import replication
+from cmgan.study.paths import evaluation_table
+from cmgan.study.replication import arm_table, seed_differences
+from tests.simulated_run import COLLAPSE, simulate_run
+
+ARMS = ("published", "normalised_target", "skip_56")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folders = [tmp_path_factory.mktemp(name) / name for name in ("first", "second")]
+    for folder, seeds in zip(folders, ((0, 1, 2), (3, 4)), strict=True):
+        simulate_run(folder, arms=ARMS, seeds=seeds, epochs=2)
+    return folders
+
+
+def test_every_seed_of_every_run_is_compared_with_its_own_published(runs):
+    differences = seed_differences(runs)
+    assert differences.groupby("run")["seed"].unique().map(sorted).to_dict() == {
+        "first": [0, 1, 2],
+        "second": [3, 4],
+    }
+    by_hand = (
+        pd.read_csv(evaluation_table(runs[1], "skip_56", 4))["pesq"]
+        - pd.read_csv(evaluation_table(runs[1], "published", 4))["pesq"]
+    ).mean()
+    row = differences[(differences["arm"] == "skip_56") & (differences["seed"] == 4)].iloc[0]
+    assert row["difference"] == pytest.approx(by_hand)
+
+
+def test_a_known_effect_is_found_with_an_interval_over_seeds(runs):
+    table = arm_table(seed_differences(runs)).set_index(["run", "arm"])
+    effect = table.loc["all", "normalised_target"]
+    assert (effect["seeds"], effect["seeds_above"], effect["seeds_below"]) == (5, 5, 0)
+    assert effect["low"] < COLLAPSE < effect["high"]
+    assert table.loc[("all", "skip_56"), "low"] < 0 < table.loc[("all", "skip_56"), "high"]
+    assert table.loc[("second", "skip_56"), "seeds"] == 2
+
+
+def test_one_seed_has_no_interval(runs):
+    differences = seed_differences(runs[1:])
+    table = arm_table(differences[differences["seed"] == 3])
+    assert np.isnan(table["low"]).all()
+
+
+def test_a_run_without_published_is_named(tmp_path):
+    simulate_run(tmp_path / "run", arms=("normalised_target",), seeds=(0,), epochs=2)
+    with pytest.raises(FileNotFoundError, match="no arm beside published"):
+        seed_differences([tmp_path / "run"])
+
+
+def test_the_command_writes_tables_and_figure(runs, tmp_path, capsys):
+    replication.main(tmp_path, runs)
+    assert "normalised_target" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "arms.csv",
+        "seeds.csv",
+        "seeds.pdf",
+        "seeds.png",
+        "seeds.svg",
+    ]
+    assert Image.open(tmp_path / "seeds.png").width > 1000
