@@ -8,6 +8,7 @@ TimeTarget = Literal["published", "normalised"]
 LabelPolicy = Literal["skip_batch", "batch_mean", "mask", "fill"]
 MetricInput = Literal["estimated", "reanalysed"]
 GeneratorName = Literal["tscnet", "mpsenet"]
+Precision = Literal["no", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Budget:
     decay_epochs: int = 30
     decay_factor: float = 0.5
     validation_utterances: int = 0
-    mixed_precision: str = "no"
+    mixed_precision: Precision = "no"
     threads: int = 0
     pesq_workers: int = 0
     pesq_time_limit: float = 0.0
@@ -106,6 +107,7 @@ class Budget:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: use at least 1")
+        _check_choice("mixed_precision", self.mixed_precision, Precision)
         if self.channels % 4:
             raise ValueError(
                 f"channels is {self.channels}: use a multiple of 4, one share for each attention head"

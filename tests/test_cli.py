@@ -226,6 +226,12 @@ def test_training_an_unknown_arm_lists_the_arms(tmp_path):
     assert "normalised_target" in result.stderr
 
 
+def test_training_in_an_unknown_precision_names_those_there_are(tmp_path):
+    result = _call("train", tmp_path / "manifest.csv", tmp_path / "run", "--mixed-precision", "half")
+    assert result.exit_code == USAGE
+    assert "no, bf16, fp16" in result.stderr
+
+
 def test_the_names_others_rely_on_are_importable_from_the_package():
     import cmgan
 
@@ -240,10 +246,12 @@ def test_train_goes_from_a_manifest_to_a_generator_that_enhances_and_a_log_that_
     manifest = write_tiny_corpus(tmp_path, rng)
     run = tmp_path / "run"
     small = ["--channels", 4, "--blocks", 1, "--epochs", 1, "--batch-size", 2, "--crop-seconds", 0.5]
+    small += ["--gradient-accumulation", 2]
     result = _call("train", manifest, run, *small, "--pesq-workers", 0, "--json")
     assert result.exit_code == DONE, result.output
     told = json.loads(result.stdout)
     assert told["last_epoch"]["epoch"] == 1
+    assert json.loads((run / "config.json").read_text())["budget"]["gradient_accumulation"] == 2
     assert _call("enhance", told["generator"], noisy, tmp_path / "enhanced.wav").exit_code == DONE
     assert _call("diagnose", run).exit_code in (DONE, INCOMPLETE)
     again = _call("train", manifest, run, *small, "--seed", 1)

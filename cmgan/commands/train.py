@@ -36,6 +36,13 @@ def train(
     pesq_workers: Annotated[
         int, typer.Option(help="Processes that score PESQ during the backward pass.")
     ] = 2,
+    mixed_precision: Annotated[str, typer.Option(help="no, or bf16 or fp16 on a GPU.")] = "no",
+    gradient_accumulation: Annotated[
+        int, typer.Option(help="Steps whose gradients make one update of the weights.")
+    ] = 1,
+    compile_backend: Annotated[
+        str, typer.Option(help="Compile the generator with torch.compile: inductor.")
+    ] = "",
     tracker: Annotated[
         str,
         typer.Option(
@@ -62,6 +69,9 @@ def train(
             batch_size=batch_size,
             crop_seconds=crop_seconds,
             pesq_workers=pesq_workers,
+            mixed_precision=mixed_precision,
+            gradient_accumulation=gradient_accumulation,
+            compile_backend=compile_backend,
             # torchrun and accelerate launch say how many they started.
             processes=int(os.environ.get("WORLD_SIZE", "1")),
         )
