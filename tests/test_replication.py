@@ -5,7 +5,7 @@ from PIL import Image
 
 from cmgan.study import replication
 from cmgan.study.paths import evaluation_table
-from cmgan.study.replication import arm_table, seed_differences
+from cmgan.study.replication import arm_markdown, arm_table, seed_differences
 from tests.simulated_run import COLLAPSE, simulate_run
 
 ARMS = ("published", "normalised_target", "skip_56")
@@ -42,6 +42,13 @@ def test_a_known_effect_is_found_with_an_interval_over_seeds(runs):
     assert table.loc[("second", "skip_56"), "seeds"] == 2
 
 
+def test_the_markdown_table_holds_all_runs_together_with_the_most_seeds_first(runs):
+    lines = arm_markdown(arm_table(seed_differences(runs))).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| normalised_target", "| skip_56"]
+    assert lines[2].startswith("| normalised_target | normalised | +0.")
+    assert lines[2].endswith("| 5 of 5 |")
+
+
 def test_one_seed_has_no_interval(runs):
     differences = seed_differences(runs[1:])
     table = arm_table(differences[differences["seed"] == 3])
@@ -59,6 +66,7 @@ def test_the_command_writes_tables_and_figure(runs, tmp_path, capsys):
     assert "normalised_target" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "arms.csv",
+        "arms.md",
         "seeds.csv",
         "seeds.pdf",
         "seeds.png",

@@ -1,13 +1,13 @@
 """How far each arm ends from `published`, seed by seed, over several runs.
 
-python -m cmgan.study.replication FOLDER results/RUN… writes FOLDER/seeds.csv with its figure, and FOLDER/arms.csv.
+python -m cmgan.study.replication FOLDER results/RUN… writes seeds.csv with a figure, arms.csv and arms.md there.
 Utterances tell how sure a difference between two networks is, seeds whether two trainings would show it again.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -21,7 +21,7 @@ from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.paths import evaluation_table
 from cmgan.study.run_results import found_arms_and_seeds
 from cmgan.study.statistics import seed_interval
-from cmgan.study.table_files import write_table
+from cmgan.study.table_files import write_table, write_text
 
 REFERENCE = "published"
 ARM = "normalised_target"
@@ -89,6 +89,23 @@ def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def arm_markdown(table: pd.DataFrame) -> str:
+    """Markdown table of all runs together, by number of seeds, then mean; table of `arm_table`."""
+    together = table[table["run"] == "all"]
+    rows = [
+        f"| {row.arm} | {row.time_target} | {_interval_in_words(row)} | {row.seeds_above} of {row.seeds} |"
+        for row in together.sort_values(["seeds", "mean"], ascending=False).itertuples()
+    ]
+    head = f"| arm | time target | final PESQ − {REFERENCE}, mean over seeds | seeds above |"
+    return "\n".join([head, "|---|---|---|---|", *rows]) + "\n"
+
+
+def _interval_in_words(row: NamedTuple) -> str:
+    # z: no minus before a zero.
+    written = [f"{value:+z.2f}".replace("-", "−") for value in (row.mean, row.low, row.high)]
+    return f"{written[0]} [{written[1]}, {written[2]}]" if row.seeds > 1 else written[0]
+
+
 def plot_seed_differences(frame: pd.DataFrame) -> Figure:
     """A dot for each seed and arm, a row a run; frame of `seed_differences`."""
     runs = list(dict.fromkeys(frame["run"]))
@@ -131,7 +148,9 @@ def main(
         sys.exit(f"error: {error}")
     draw(plot_seed_differences, differences, folder, "seeds")
     table = write_table(arm_table(differences), folder / "arms.csv")
-    print(table[table["run"] == "all"].to_string(index=False, float_format="{:+.2f}".format))
+    text = arm_markdown(table)
+    write_text(text, folder / "arms.md")
+    print(text)
 
 
 if __name__ == "__main__":
