@@ -90,7 +90,7 @@ def view_rows(arm: str, result: Forward, start: float) -> pd.DataFrame:
     points = result.waveform[0, first : first + round(SHOWN_SECONDS * SAMPLE_RATE)]
     points = (points / result.clean.abs().max()).numpy()[::SAMPLES_PER_POINT]
     seconds = (np.arange(len(points)) * SAMPLES_PER_POINT / SAMPLE_RATE).round(4)
-    rows.append(pd.DataFrame({"view": WAVEFORM, "seconds": seconds, "value": points.round(4)}))
+    rows.append(pd.DataFrame({"view": WAVEFORM, "seconds": seconds, "value": points.astype(np.float64).round(4)}))
     scores = {
         PESQ: pesq_score(result.clean[0].numpy(), result.waveform[0].numpy()).value,
         GAIN: gain_of(result.waveform, result.clean).item(),
@@ -118,7 +118,8 @@ def _spectrum_rows(view: str, magnitudes: torch.Tensor, hop: int, start: float) 
             "view": view,
             "seconds": (column.ravel() * FRAMES_PER_COLUMN * seconds_per_frame).round(4),
             "hertz": (row.ravel() * BINS_PER_ROW * hertz_per_bin).round(1),
-            "value": level.ravel().round(1),
+            # A decimal of a single-precision number is written with all its digits.
+            "value": level.ravel().astype(np.float64).round(1),
         }
     )
 
