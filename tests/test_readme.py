@@ -10,6 +10,12 @@ def test_the_table_of_claims_in_the_readme_is_the_one_that_the_reference_run_com
     assert computed in (ROOT / "README.md").read_text()
 
 
+def test_the_table_of_arms_in_the_readme_is_the_one_computed_over_all_seeds():
+    computed = (ROOT / "results" / "replication" / "arms.md").read_text()
+    assert "normalised_target" in computed
+    assert computed in (ROOT / "README.md").read_text()
+
+
 def test_the_speed_table_in_the_readme_holds_the_ratios_of_the_benchmark():
     readme = (ROOT / "README.md").read_text().splitlines()
     with (ROOT / "results" / "benchmarks" / "generator.csv").open() as file:
