@@ -93,7 +93,11 @@ def advice_lists(run: JudgedRun) -> list[TitledList]:
     """What to change, what points that way, and what to leave alone."""
     return [
         TitledList("Change", to_change(run), "This run supports no change.", ordered=True),
-        TitledList("Points this way, not decided here", points_towards(run), "Nothing."),
+        TitledList(
+            "Points this way at 95 %, not decided at the level of all predictions together",
+            points_towards(run),
+            "Nothing.",
+        ),
         TitledList("Leave alone, or do not count on", to_leave(run), "Nothing was refuted."),
     ]
 

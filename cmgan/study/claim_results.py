@@ -23,6 +23,11 @@ class Judged:
     found: Effect | Missing
     verdict: Verdict
 
+    @property
+    def leaning(self) -> Verdict:
+        """What the 95 % interval that is shown says by itself, not guarded for the number of predictions."""
+        return judge(_as_shown(self.found), self.prediction.rule)
+
 
 @dataclass(frozen=True)
 class JudgedControl:
@@ -82,11 +87,10 @@ def judge_run(results: RunResults, claims: Claims | None = None) -> JudgedRun:
 
     def controlled(control: Control) -> JudgedControl:
         one = judged(control.prediction)
-        if control.role != "collapse" or isinstance(one.found, Missing):
+        if control.role != "collapse":
             return JudgedControl(control, one)
         # Whether there is a collapse to explain is asked before all claims and is none of them: the 95 % interval.
-        found = replace(one.found, low=one.found.low95, high=one.found.high95)
-        return JudgedControl(control, Judged(one.prediction, found, judge(found, one.prediction.rule)))
+        return JudgedControl(control, Judged(one.prediction, _as_shown(one.found), one.leaning))
 
     controls = tuple(map(controlled, claims.controls))
     collapsed = JudgedRun((), controls, claims.level).collapsed
@@ -123,6 +127,10 @@ def claims_frame(run: JudgedRun) -> pd.DataFrame:
         head = {"claim": control.judged.prediction.id, "title": f"control: {control.control.role}"}
         rows.append(head | _row(control.judged, run.level))
     return pd.DataFrame(rows)
+
+
+def _as_shown(found: Effect | Missing) -> Effect | Missing:
+    return found if isinstance(found, Missing) else replace(found, low=found.low95, high=found.high95)
 
 
 def _judged_claim(claim: Claim, predictions: tuple[Judged, ...], collapsed: bool) -> JudgedClaim:

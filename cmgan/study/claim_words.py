@@ -136,16 +136,24 @@ def to_leave(run: JudgedRun) -> list[str]:
 
 
 def points_towards(run: JudgedRun) -> list[str]:
-    """Changes of claims that are not decided, though some prediction is supported and none refuted (Markdown)."""
+    """Changes of claims that are not decided, though 95 % intervals support a prediction and refute none (Markdown).
+
+    Where a claim is about final PESQ, it takes a prediction about that.
+    """
     lines = []
     for claim in run.claims:
         advice = claim.claim.advice.get(Verdict.SUPPORTED)
-        verdicts = [judged.verdict for judged in claim.deciding]
         undecided = claim.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)
-        if advice and undecided and Verdict.SUPPORTED in verdicts and Verdict.REFUTED not in verdicts:
-            lines.append(
-                f"{advice.text} {_evidence_of(claim, Verdict.SUPPORTED)} Not decided: {claim.reason}."
+        about_pesq = [judged for judged in claim.deciding if _is_about_pesq(judged)]
+        leanings = [judged.leaning for judged in about_pesq or claim.deciding]
+        refuted = any(judged.leaning == Verdict.REFUTED for judged in claim.deciding)
+        if advice and undecided and Verdict.SUPPORTED in leanings and not refuted:
+            evidence = "; ".join(
+                f"“{judged.prediction.says}”: {effect_in_words(judged.found)}"
+                for judged in claim.deciding
+                if judged.leaning == Verdict.SUPPORTED
             )
+            lines.append(f"**{advice.text}** ({claim.claim.id}; {evidence}) Not decided: {claim.reason}.")
     return lines
 
 
@@ -185,8 +193,12 @@ def _advised(run: JudgedRun, kind: str) -> list[JudgedClaim]:
 
 
 def _effect_on_pesq(claim: JudgedClaim) -> float:
-    effects = [judged.found for judged in claim.deciding if isinstance(judged.found, Effect)]
-    return max((abs(effect.estimate) for effect in effects if effect.scale == "pesq"), default=0.0)
+    effects = [judged.found for judged in claim.deciding if _is_about_pesq(judged)]
+    return max((abs(effect.estimate) for effect in effects), default=0.0)
+
+
+def _is_about_pesq(judged: Judged) -> bool:
+    return isinstance(judged.found, Effect) and judged.found.scale == "pesq"
 
 
 def _style_of(found: Effect) -> str:
@@ -196,11 +208,11 @@ def _style_of(found: Effect) -> str:
     return style
 
 
-def _evidence_of(claim: JudgedClaim, verdict: Verdict | None = None) -> str:
+def _evidence_of(claim: JudgedClaim) -> str:
     parts = [
         f"“{judged.prediction.says}” {judged.verdict}: {effect_in_words(judged.found)}"
         for judged in claim.deciding
-        if judged.verdict == (verdict or claim.verdict)
+        if judged.verdict == claim.verdict
     ]
     return f"({claim.claim.id}; {'; '.join(parts)})"
 

@@ -90,7 +90,9 @@ def view_rows(arm: str, result: Forward, start: float) -> pd.DataFrame:
     points = result.waveform[0, first : first + round(SHOWN_SECONDS * SAMPLE_RATE)]
     points = (points / result.clean.abs().max()).numpy()[::SAMPLES_PER_POINT]
     seconds = (np.arange(len(points)) * SAMPLES_PER_POINT / SAMPLE_RATE).round(4)
-    rows.append(pd.DataFrame({"view": WAVEFORM, "seconds": seconds, "value": points.astype(np.float64).round(4)}))
+    rows.append(
+        pd.DataFrame({"view": WAVEFORM, "seconds": seconds, "value": points.astype(np.float64).round(4)})
+    )
     scores = {
         PESQ: pesq_score(result.clean[0].numpy(), result.waveform[0].numpy()).value,
         GAIN: gain_of(result.waveform, result.clean).item(),
