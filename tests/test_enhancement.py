@@ -2,31 +2,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cmgan.enhancement import Windowing, enhance, window_starts
-from cmgan.enhancement_files import enhance_file, enhance_folder
 from cmgan.generator import TSCNet
 from cmgan.signal import compressed_spectrum, waveform_of
-from data_prep.audio import AudioError
-
-
-class Identity(nn.Module):
-    """Returns the noisy spectrum and keeps what it was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frames: list[int] = []
-        self.levels: list[float] = []
-
-    def forward(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-        self.frames.append(spectrum.shape[2])
-        self.levels.append(spectrum.square().sum(1).mean().item())
-        return spectrum[:, :1], spectrum[:, 1:]
+from tests.enhancement_inputs import Identity, noise, tones
 
 
 class LocalContext(nn.Module):
@@ -58,15 +42,6 @@ class ConstantNan(nn.Module):
         return nan, nan
 
 
-def _noise(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    return (0.1 * rng.standard_normal(shape)).astype(np.float32)
-
-
-def _tones(rate: int, seconds: float, frequencies: tuple[float, ...]) -> np.ndarray:
-    time = np.arange(round(rate * seconds)) / rate
-    return sum(0.1 * np.sin(2 * np.pi * f * time) for f in frequencies).astype(np.float32)
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     samples=st.integers(1, 3000), seed=st.integers(0, 1000), scale=st.sampled_from([1e-6, 0.1, 1.0, 100.0])
@@ -81,7 +56,7 @@ def test_an_identity_model_returns_a_short_recording_of_any_length_and_level(sam
 
 @pytest.mark.parametrize("samples", [63_999, 80_000, 80_001, 160_037, 300_000])
 def test_an_identity_model_returns_a_long_recording_with_no_trace_of_the_joins(rng, samples):
-    noisy = _noise(rng, samples)
+    noisy = noise(rng, samples)
     enhanced = enhance(Identity(), noisy, 16_000, windowing=Windowing(4.5, 5))
     np.testing.assert_allclose(enhanced, noisy, rtol=0, atol=1e-5 * np.abs(noisy).max())
 
@@ -89,7 +64,7 @@ def test_an_identity_model_returns_a_long_recording_with_no_trace_of_the_joins(r
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("seconds", [0.3, 6.0])
 def test_another_sample_rate_is_resampled_and_back(rate, seconds):
-    noisy = _tones(rate, seconds, (220.0, 1000.0, 3100.0))
+    noisy = tones(rate, seconds, (220.0, 1000.0, 3100.0))
     enhanced = enhance(Identity(), noisy, rate, windowing=Windowing(4.5, 4.5))
     assert enhanced.shape == noisy.shape
     inner = slice(rate // 50, -rate // 50)
@@ -97,14 +72,14 @@ def test_another_sample_rate_is_resampled_and_back(rate, seconds):
 
 
 def test_nothing_above_8_khz_is_left_of_a_48_khz_recording():
-    enhanced = enhance(Identity(), _tones(48_000, 0.5, (12_000.0,)), 48_000)
+    enhanced = enhance(Identity(), tones(48_000, 0.5, (12_000.0,)), 48_000)
     assert np.abs(enhanced[1000:-1000]).max() < 1e-4
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 @pytest.mark.parametrize("samples", [1, 2, 99, 100, 200, 201, 399])
 def test_a_recording_shorter_than_a_frame_keeps_its_length(rng, rate, samples):
-    noisy = _noise(rng, samples)
+    noisy = noise(rng, samples)
     enhanced = enhance(Identity(), noisy, rate)
     assert enhanced.shape == noisy.shape
     assert np.isfinite(enhanced).all()
@@ -122,18 +97,18 @@ def test_the_model_sees_rms_one_whatever_the_level():
 
 def test_up_to_sixteen_seconds_are_one_input_and_more_is_cut_into_eight_at_most(rng):
     model = Identity()
-    enhance(model, _noise(rng, 16 * 16_000), 16_000)
+    enhance(model, noise(rng, 16 * 16_000), 16_000)
     assert model.frames == [2561]
     for seconds in (16.1, 31.0, 47.3):
         model.frames.clear()
-        enhance(model, _noise(rng, round(seconds * 16_000)), 16_000)
+        enhance(model, noise(rng, round(seconds * 16_000)), 16_000)
         assert len(model.frames) >= 2
         assert max(model.frames) <= 1281
 
 
 def test_a_short_file_is_wrapped_at_its_end_to_a_multiple_of_the_hop(rng):
     model = Identity()
-    enhance(model, _noise(rng, 1234), 16_000)
+    enhance(model, noise(rng, 1234), 16_000)
     assert model.frames == [14]
 
 
@@ -149,14 +124,14 @@ def test_windows_cover_every_frame_share_their_overlap_and_stay_within_the_longe
 
 def test_windows_equal_the_whole_recording_for_a_model_of_local_context(rng):
     # Loud and quiet parts: a gain for each window would change the model's input level from window to window.
-    noisy = _noise(rng, 12 * 16_000) * np.repeat([1.0, 0.05, 0.4, 0.02], 3 * 16_000).astype(np.float32)
+    noisy = noise(rng, 12 * 16_000) * np.repeat([1.0, 0.05, 0.4, 0.02], 3 * 16_000).astype(np.float32)
     whole = enhance(LocalContext(), noisy, 16_000)
     windows = enhance(LocalContext(), noisy, 16_000, windowing=Windowing(4.5, 4.5))
     np.testing.assert_allclose(windows, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
 def test_windows_that_disagree_in_level_are_joined_without_a_jump():
-    noisy = _tones(16_000, 12, (200.0,))
+    noisy = tones(16_000, 12, (200.0,))
     enhanced = enhance(WindowLevel(), noisy, 16_000, windowing=Windowing(4.5, 4.5))
     assert enhanced.max() > 1.4 * noisy.max()
     # A step from one level to the other would be 0.05 here; the wave's own steepest step at 1.5 is 0.012.
@@ -164,7 +139,7 @@ def test_windows_that_disagree_in_level_are_joined_without_a_jump():
 
 
 def test_stereo_channels_are_enhanced_by_themselves(rng):
-    noisy = _noise(rng, 5000, 2) * np.array([1.0, 0.01], np.float32)
+    noisy = noise(rng, 5000, 2) * np.array([1.0, 0.01], np.float32)
     stereo = enhance(LocalContext(), noisy, 16_000)
     for channel in range(2):
         np.testing.assert_array_equal(stereo[:, channel], enhance(LocalContext(), noisy[:, channel], 16_000))
@@ -195,12 +170,12 @@ def test_modes_gradients_and_later_training_are_as_before(rng):
 
     wrapped = Wrapped().train()
     model["frozen"].eval()
-    enhance(wrapped, _noise(rng, 1000), 16_000)
+    enhance(wrapped, noise(rng, 1000), 16_000)
     assert wrapped.seen == [False]
     assert wrapped.training
     assert model["net"].training
     assert not model["frozen"].training
-    spectrum = compressed_spectrum(torch.from_numpy(_noise(rng, 1, 1000)))
+    spectrum = compressed_spectrum(torch.from_numpy(noise(rng, 1, 1000)))
     waveform_of(torch.cat(wrapped(spectrum), 1)).sum().backward()
     assert model["net"].weight.grad.abs().sum() > 0
 
@@ -208,7 +183,7 @@ def test_modes_gradients_and_later_training_are_as_before(rng):
 def test_modes_are_restored_after_an_error(rng):
     model = ConstantNan().train()
     with pytest.raises(ValueError, match="estimate holds NaN"):
-        enhance(model, _noise(rng, 1000), 16_000)
+        enhance(model, noise(rng, 1000), 16_000)
     assert model.training
     assert torch.is_grad_enabled()
 
@@ -234,95 +209,6 @@ def test_unusable_input_is_refused_in_one_line(noisy, rate, message):
 def test_a_window_too_short_for_its_overlaps_is_refused():
     with pytest.raises(ValueError, match="window_seconds"):
         Windowing(window_seconds=4)
-
-
-@pytest.mark.parametrize(("suffix", "subtype"), [(".wav", "PCM_16"), (".wav", "FLOAT"), (".flac", "PCM_24")])
-def test_a_file_keeps_rate_channels_length_and_sample_format(rng, tmp_path, suffix, subtype):
-    source, target = tmp_path / f"noisy{suffix}", tmp_path / "out" / f"enhanced{suffix}"
-    noisy = _noise(rng, 8000, 2)
-    soundfile.write(source, noisy, 16_000, subtype=subtype)
-    result = enhance_file(Identity(), source, target)
-    written, rate = soundfile.read(target, dtype="float32")
-    assert (rate, soundfile.info(target).subtype) == (16_000, subtype)
-    np.testing.assert_allclose(written, noisy, atol=1e-4)
-    assert (result.channels, result.seconds, result.error) == (2, 0.5, "")
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
-
-
-def test_samples_beyond_full_scale_are_clipped_and_counted(tmp_path):
-    source = tmp_path / "noisy.wav"
-    soundfile.write(source, 9 * _tones(16_000, 8, (200.0,)), 16_000, subtype="PCM_16")
-
-    class Louder(nn.Module):
-        def forward(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-            return 1.2 * spectrum[:, :1], 1.2 * spectrum[:, 1:]
-
-    result = enhance_file(Louder(), source, tmp_path / "enhanced.wav")
-    written, _ = soundfile.read(tmp_path / "enhanced.wav")
-    assert result.clipped > 1000
-    assert written.max() > 0.999
-
-
-def test_file_errors_are_one_line_and_name_the_file(rng, tmp_path):
-    noisy = tmp_path / "noisy.wav"
-    soundfile.write(noisy, _noise(rng, 100), 16_000)
-    broken = tmp_path / "broken.wav"
-    broken.write_bytes(b"no audio")
-    poisoned = tmp_path / "nan.wav"
-    soundfile.write(poisoned, np.full(100, np.nan), 16_000, subtype="FLOAT")
-    for source, target, named in (
-        (tmp_path / "absent.wav", "out.wav", "absent.wav: no such file"),
-        (broken, "out.wav", "broken.wav: damaged, truncated or not audio"),
-        (poisoned, "out.wav", "nan.wav: noisy holds 100 NaN"),
-        (noisy, "out.mp4", "out.mp4: cannot write .mp4"),
-        (noisy, "noisy.wav", "noisy.wav: is the source itself"),
-    ):
-        with pytest.raises(AudioError, match=named) as refusal:
-            enhance_file(Identity(), source, tmp_path / target)
-        assert "\n" not in str(refusal.value)
-    assert not (tmp_path / "out.wav").exists()
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_a_truncated_file_is_not_taken_for_a_shorter_one(rng, tmp_path, suffix):
-    source = tmp_path / f"cut{suffix}"
-    soundfile.write(source, _noise(rng, 50_000), 16_000)
-    source.write_bytes(source.read_bytes()[:40_000])
-    with pytest.raises(AudioError, match=rf"cut{suffix}: .*truncated"):
-        enhance_file(Identity(), source, tmp_path / f"out{suffix}")
-
-
-def test_a_streamed_wav_of_unknown_length_is_read_to_its_end(rng, tmp_path):
-    source = tmp_path / "streamed.wav"
-    soundfile.write(source, _noise(rng, 5000), 16_000)
-    content = bytearray(source.read_bytes())
-    content[40:44] = b"\xff" * 4
-    source.write_bytes(content)
-    assert enhance_file(Identity(), source, tmp_path / "out.wav").seconds == 5000 / 16_000
-
-
-def test_a_folder_goes_on_past_a_damaged_file(rng, tmp_path):
-    source, target = tmp_path / "noisy", tmp_path / "noisy" / "enhanced"
-    (source / "deeper").mkdir(parents=True)
-    soundfile.write(source / "a.wav", _noise(rng, 500), 16_000)
-    (source / "b.wav").write_bytes(b"damaged")
-    soundfile.write(source / "deeper" / "c.flac", _noise(rng, 500), 16_000)
-    for _ in range(2):  # the second time the target, inside the source, is not enhanced again
-        results = list(enhance_folder(Identity(), source, target))
-        assert [result.source.name for result in results] == ["a.wav", "b.wav", "c.flac"]
-        assert [bool(result.error) for result in results] == [False, True, False]
-        assert str(source / "b.wav") in results[1].error
-    assert (target / "deeper" / "c.flac").is_file()
-    assert not (target / "b.wav").exists()
-
-
-def test_a_folder_without_audio_is_an_error(tmp_path):
-    with pytest.raises(AudioError, match="holds no WAV or FLAC"):
-        next(enhance_folder(Identity(), tmp_path, tmp_path / "out"))
-    with pytest.raises(AudioError, match="no such folder"):
-        next(enhance_folder(Identity(), tmp_path / "absent", tmp_path / "out"))
-    with pytest.raises(AudioError, match="source folder itself"):
-        next(enhance_folder(Identity(), tmp_path, tmp_path))
 
 
 def test_the_estimate_of_the_public_weights_equals_the_public_waveform(shared_folder):

@@ -8,16 +8,13 @@ import pandas as pd
 import pytest
 
 from cmgan.recipe import Budget
-from cmgan.study.claim_evidence import check_call, find
-from cmgan.study.closed_forms import batch_share
-from cmgan.study.effects import effect_of_share, welch_effect
-from cmgan.study.evidence import Evidence
+from cmgan.study.claim_evidence import check_call
+from cmgan.study.effects import welch_effect
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.run_results import load_run
 from cmgan.study.verdicts import Effect, Missing
+from tests.found_evidence import LEVEL, found
 from tests.simulated_run import simulate_run
-
-LEVEL = 0.99
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +22,6 @@ def results(tmp_path_factory):
     root = tmp_path_factory.mktemp("run") / "run"
     simulate_run(root, ("published", "normalised_target"), (0, 1), epochs=6, utterances=4, test_utterances=4)
     return load_run(root)
-
-
-def _found(results, function, **arguments):
-    return find(Evidence(results, LEVEL), function, arguments)
-
-
-def _with_file(results, tmp_path, name, frame):
-    path = tmp_path / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False)
-    return replace(results, root=tmp_path)
 
 
 def _evaluation(**arms):
@@ -63,7 +49,7 @@ def _validation(curves, loss=None):
 
 def test_final_differences_are_paired_by_utterance_and_seed(results):
     evaluation = _evaluation(first=[[2.0, 3.0], [2.2, 3.2]], second=[[1.5, 2.5], [1.5, 2.5]])
-    effect = _found(
+    effect = found(
         replace(results, evaluation=evaluation), "final_difference", first="first", second="second"
     )
     assert effect.estimate == pytest.approx(0.6)
@@ -73,7 +59,7 @@ def test_final_differences_are_paired_by_utterance_and_seed(results):
 
 def test_an_utterance_without_a_score_for_some_seed_is_left_out_of_a_difference(results):
     evaluation = _evaluation(first=[[2.0, 3.0], [2.0, np.nan]], second=[[1.0, 1.0], [1.0, 1.0]])
-    effect = _found(
+    effect = found(
         replace(results, evaluation=evaluation), "final_difference", first="first", second="second"
     )
     assert (effect.estimate, effect.n) == (1.0, 1)
@@ -82,28 +68,28 @@ def test_an_utterance_without_a_score_for_some_seed_is_left_out_of_a_difference(
 def test_arms_without_a_common_seed_give_a_reason_not_an_error(results):
     evaluation = _evaluation(first=[[2.0]], second=[[1.0]])
     evaluation.loc[evaluation["arm"] == "second", "seed"] = 7
-    found = _found(
+    missing = found(
         replace(results, evaluation=evaluation), "final_difference", first="first", second="second"
     )
-    assert isinstance(found, Missing)
+    assert isinstance(missing, Missing)
 
 
 def test_the_best_arm_is_named_and_set_against_the_baseline(results):
     evaluation = _evaluation(
         published=[[1.0, 1.2]], other=[[1.3, 1.5]], better=[[2.0, 2.2]], noisy=[[4.0, 4.0]]
     )
-    effect = _found(replace(results, evaluation=evaluation), "best_difference", baseline="published")
+    effect = found(replace(results, evaluation=evaluation), "best_difference", baseline="published")
     assert (effect.detail, effect.estimate) == ("better", pytest.approx(1.0))
 
 
 def test_a_run_of_the_baseline_alone_has_no_best_other_arm(results):
     alone = replace(results, evaluation=_evaluation(published=[[1.0, 1.2]], noisy=[[1.0, 1.0]]))
-    assert _found(alone, "best_difference", baseline="published") == Missing("no arm but published was run")
+    assert found(alone, "best_difference", baseline="published") == Missing("no arm but published was run")
 
 
 def test_final_means_are_over_utterances_and_seeds(results):
     evaluation = _evaluation(published=[[1.0, 2.0], [2.0, 3.0]])
-    effect = _found(replace(results, evaluation=evaluation), "final_mean", arm="published", metric="gain")
+    effect = found(replace(results, evaluation=evaluation), "final_mean", arm="published", metric="gain")
     assert effect.estimate == pytest.approx(0.2)
     assert effect.by_seed == pytest.approx((0.15, 0.25))
 
@@ -111,14 +97,14 @@ def test_final_means_are_over_utterances_and_seeds(results):
 def test_the_fall_is_from_the_peak_to_the_last_epoch(results):
     curve = [[1.0, 2.0], [2.0, 3.0], [1.5, 2.5]]
     run = replace(results, validation=_validation([curve, curve]))
-    effect = _found(run, "fall_from_peak", arm="published")
+    effect = found(run, "fall_from_peak", arm="published")
     assert effect.estimate == pytest.approx(0.5)
     assert effect.by_seed == pytest.approx((0.5, 0.5))
 
 
 def test_one_epoch_shows_no_fall_and_no_steadiness(results):
     run = replace(results, validation=_validation([[[1.0, 2.0]]]))
-    assert "nothing to fall from" in _found(run, "fall_from_peak", arm="published").reason
+    assert "nothing to fall from" in found(run, "fall_from_peak", arm="published").reason
 
 
 def test_validation_is_compared_after_the_last_epoch(results):
@@ -126,30 +112,30 @@ def test_validation_is_compared_after_the_last_epoch(results):
     both = pd.concat([rows, rows.assign(arm="other", pesq=rows["pesq"] / 2)])
     run = replace(results, validation=both)
     call = {"first": "published", "second": "other", "quantity": "pesq"}
-    assert _found(run, "validation_difference", **call).estimate == pytest.approx(1.5)
-    assert _found(run, "validation_ratio", **call).estimate == pytest.approx(1.0)
+    assert found(run, "validation_difference", **call).estimate == pytest.approx(1.5)
+    assert found(run, "validation_ratio", **call).estimate == pytest.approx(1.0)
 
 
 def test_changes_while_falling_are_relative_and_need_a_fall(results):
     falling = [[1.0] * 4, [3.0] * 4, [2.0] * 4]
     run = replace(results, validation=_validation([falling, falling], loss=[3.0, 2.0, 1.5]))
     call = {"arm": "published", "quantity": "loss_magnitude"}
-    assert _found(run, "change_while_falling", **call).estimate == pytest.approx(-0.25)
+    assert found(run, "change_while_falling", **call).estimate == pytest.approx(-0.25)
     steady = replace(results, validation=_validation([falling[:2]]))
-    assert "did not certainly fall" in _found(steady, "change_while_falling", **call).reason
+    assert "did not certainly fall" in found(steady, "change_while_falling", **call).reason
 
 
 def test_early_stopping_is_replayed_on_loss_and_on_pesq(results):
     curve = [[1.0, 1.0], [3.0, 3.0], [2.5, 2.5], [2.0, 2.0], [1.0, 1.0]]
     run = replace(results, validation=_validation([curve, curve], loss=[5.0, 4.0, 3.0, 2.0, 1.0]))
     call = {"arm": "published", "patience": 2}
-    assert _found(run, "early_stopping_gain", criterion="pesq", **call).estimate == pytest.approx(1.0)
-    assert _found(run, "early_stopping_gain", criterion="loss", **call).estimate == pytest.approx(0.0)
+    assert found(run, "early_stopping_gain", criterion="pesq", **call).estimate == pytest.approx(1.0)
+    assert found(run, "early_stopping_gain", criterion="loss", **call).estimate == pytest.approx(0.0)
 
 
 def test_a_patience_as_long_as_the_training_cannot_be_replayed(results):
-    found = _found(results, "early_stopping_gain", arm="published", criterion="loss", patience=6)
-    assert found.reason.startswith("a patience of 6 cannot stop a training of 6 epochs")
+    missing = found(results, "early_stopping_gain", arm="published", criterion="loss", patience=6)
+    assert missing.reason.startswith("a patience of 6 cannot stop a training of 6 epochs")
 
 
 def _steps(results, **columns):
@@ -160,155 +146,33 @@ def _steps(results, **columns):
 
 def test_steps_above_a_limit_count_any_of_the_columns_and_no_empty_steps(results):
     run = _steps(results, a=[1.0, 9.0, 1.0, np.nan], b=[9.0, 1.0, 1.0, np.nan])
-    effect = _found(run, "steps_above", arm="published", columns=["a", "b"], limit=5.0)
+    effect = found(run, "steps_above", arm="published", columns=["a", "b"], limit=5.0)
     assert (effect.estimate, effect.n) == (pytest.approx(2 / 3), 3)
     assert effect.by_seed == pytest.approx((0.5, 1.0))
 
 
 def test_skipped_steps_are_counted_for_arms_that_skip(results):
     run = _steps(results, discriminator_skipped=[True, False, False, False])
-    effect = _found(run, "steps_skipped", arm="published")
+    effect = found(run, "steps_skipped", arm="published")
     assert (effect.estimate, effect.by_seed) == (0.25, (0.5, 0.0))
-    assert "never skips" in _found(run, "steps_skipped", arm="masked_labels").reason
+    assert "never skips" in found(run, "steps_skipped", arm="masked_labels").reason
 
 
 def test_healthy_losses_are_those_of_held_arms_late_in_training(results):
     steady = [[[2.0] * 4] * 4] * 2
     run = _steps(results, loss_discriminator=[0.1, 0.1, 0.1, 0.001])
     run = replace(run, steps=run.steps.assign(epoch=[1, 3, 4, 4]), validation=_validation(steady))
-    effect = _found(run, "healthy_losses_of_held_arms")
+    effect = found(run, "healthy_losses_of_held_arms")
     assert (effect.estimate, effect.n, effect.detail) == (pytest.approx(2 / 3), 3, "published")
 
 
 def test_the_published_scale_is_asked_of_the_budget(results):
     call = {"arm": "published", "metric": "pesq"}
-    assert "channels 16 instead of 64" in _found(results, "final_mean_at_published_scale", **call).reason
+    assert "channels 16 instead of 64" in found(results, "final_mean_at_published_scale", **call).reason
     published = json.loads(json.dumps(vars(Budget())))
     configs = {key: {"budget": published} for key in results.configs}
     full = replace(results, configs=configs)
-    assert isinstance(_found(full, "final_mean_at_published_scale", **call), Effect)
-
-
-def test_zeros_are_counted_among_published_lines_that_could_show_a_skip(results):
-    everything = _found(results, "logged_zeros")
-    small = _found(results, "logged_zeros", below=0.001)
-    authors = _found(results, "logged_zeros", runs=["author-log"])
-    assert (everything.estimate, everything.n) == (0.0, 81)
-    assert (small.n, authors.n) == (13, 10)
-
-
-def test_published_losses_in_the_healthy_band_are_those_of_good_runs(results):
-    effect = _found(results, "healthy_published_losses", least_pesq=2.9)
-    assert (effect.estimate, effect.n) == (pytest.approx(1 / 65), 65)
-
-
-def test_published_results_are_compared_once_a_run(results):
-    effect = _found(
-        results, "published_results_difference", version="before-refactor", other_version="after-refactor"
-    )
-    before, after = [3.41, 2.943987, 3.28], [2.13, 2.2, 3.0, 2.0, 2.07]
-    assert effect.n == len(before) + len(after)
-    assert effect.estimate == pytest.approx(np.mean(before) - np.mean(after))
-
-
-@pytest.fixture
-def crops(results, tmp_path):
-    frame = pd.DataFrame(
-        {
-            "crop_seconds": [2.0] * 10 + [0.5] * 5,
-            "active_ms": [1000.0] * 8 + [0.0] * 2 + [400.0] * 5,
-            "pesq": [2.0] * 8 + [np.nan] * 2 + [np.nan] + [2.0] * 4,
-            "pesq_reason": [""] * 8 + ["silent_reference", "other"] + ["no_utterances"] + [""] * 4,
-        }
-    )
-    return _with_file(results, tmp_path, "silence/crops.csv", frame)
-
-
-def test_failing_batches_follow_from_the_crops_of_that_length(crops):
-    effect = _found(crops, "failing_batches", crop_seconds=2.0, batch_size=4)
-    share = effect_of_share(2, 10, LEVEL, "crops")
-    assert effect.estimate == pytest.approx(1 - 0.8**4)
-    assert effect.high == pytest.approx(batch_share(share.high, 4))
-    assert "3 s were not surveyed" in _found(crops, "failing_batches", crop_seconds=3.0, batch_size=4).reason
-
-
-def test_failing_crops_are_those_with_enough_speech(crops):
-    assert _found(crops, "failing_crops", least_speech_ms=500).estimate == 0.0
-    assert _found(crops, "failing_crops", least_speech_ms=400).estimate == pytest.approx(1 / 13)
-
-
-def test_failures_are_counted_by_their_reason(crops):
-    effect = _found(crops, "failures_with_reason", reasons=["silent_reference", "no_utterances"])
-    assert (effect.estimate, effect.n) == (pytest.approx(2 / 3), 3)
-
-
-def test_failures_at_a_dose_are_those_of_one_side(results, tmp_path):
-    frame = pd.DataFrame(
-        {
-            "dose_ms": [0, 0, 0, 100],
-            "side": ["reference", "reference", "estimate", "reference"],
-            "pesq": [np.nan, 2.0, 2.0, 2.0],
-        }
-    )
-    run = _with_file(results, tmp_path, "silence/dose_response.csv", frame)
-    assert _found(run, "failures_at_dose", side="reference", dose_ms=0).estimate == 0.5
-
-
-def test_the_change_by_level_is_the_largest_of_each_crop(results, tmp_path):
-    frame = pd.DataFrame({"crop": [0, 0, 1, 1], "change": [0.1, -0.3, 0.1, np.nan]})
-    effect = _found(_with_file(results, tmp_path, "silence/levels.csv", frame), "level_change")
-    assert (effect.estimate, effect.n) == (pytest.approx(0.2), 2)
-
-
-def test_label_correlations_are_read_with_a_wider_interval(results, tmp_path):
-    frame = pd.DataFrame(
-        {
-            "policy": ["batch_mean", "mask"],
-            "batch_size": 4,
-            "failure_rate": 0.56,
-            "rank_correlation": [0.4, 1.0],
-            "rank_correlation_low": [0.3, 1.0],
-            "rank_correlation_high": [0.5, 1.0],
-            "crops": 100,
-        }
-    )
-    run = _with_file(results, tmp_path, "silence/label_policies.csv", frame)
-    effect = _found(run, "label_correlation", policy="batch_mean", batch_size=4, failure_rate=0.56)
-    assert effect.low < effect.low95 == 0.3 < effect.estimate == 0.4
-    assert isinstance(
-        _found(run, "label_correlation", policy="fill", batch_size=4, failure_rate=0.56), Missing
-    )
-
-
-def test_a_hidden_drop_shrinks_with_the_root_of_the_utterances(results, tmp_path):
-    frame = pd.DataFrame({"utterance": ["a", "a", "b", "b"], "pesq": [2.0, 2.2, 3.0, 3.2]})
-    run = _with_file(results, tmp_path, "silence/validation_noise.csv", frame)
-    few, many = (_found(run, "hidden_drop", utterances=count).estimate for count in (2, 200))
-    assert few == pytest.approx(1.96 * np.sqrt(2 * 0.02 / 2))
-    assert few / many == pytest.approx(10)
-
-
-def test_processes_are_in_step_when_both_finish_with_equal_parameters(results, tmp_path):
-    frame = pd.DataFrame(
-        {
-            "scenario": ["fine", "fine", "hung", "hung", "mixed", "mixed"],
-            "finished": [True, True, True, False, True, True],
-            "parameters_equal": True,
-            "mispaired": [0, 0, 0, 0, 3, 3],
-        }
-    )
-    run = _with_file(results, tmp_path, "evidence/rank_skip.csv", frame)
-    found = {
-        name: _found(run, "desynchronised", scenario=name).estimate for name in ("fine", "hung", "mixed")
-    }
-    assert found == {"fine": 0.0, "hung": 1.0, "mixed": 1.0}
-    assert _found(run, "desynchronised", scenario="none").reason == "scenario none was not tried"
-
-
-def test_rating_inflation_is_that_of_one_metric(results, tmp_path):
-    frame = pd.DataFrame({"metric": ["csig", "csig", "cbak"], "inflation": [0.2, 0.4, 9.0]})
-    run = _with_file(results, tmp_path, "evidence/composite_inflation.csv", frame)
-    assert _found(run, "rating_inflation", metric="csig").estimate == pytest.approx(0.3)
+    assert isinstance(found(full, "final_mean_at_published_scale", **call), Effect)
 
 
 @pytest.mark.parametrize(
@@ -322,26 +186,7 @@ def test_rating_inflation_is_that_of_one_metric(results, tmp_path):
     ],
 )
 def test_a_missing_arm_is_named(results, function, arguments):
-    assert _found(results, function, **arguments) == Missing("arm skip_56 was not run")
-
-
-@pytest.mark.parametrize(
-    ("function", "arguments", "file"),
-    [
-        ("failing_batches", {"crop_seconds": 2.0, "batch_size": 4}, "silence/crops.csv"),
-        ("failures_at_dose", {"side": "both", "dose_ms": 0}, "silence/dose_response.csv"),
-        ("hidden_drop", {"utterances": 3}, "silence/validation_noise.csv"),
-        ("rating_inflation", {"metric": "csig"}, "evidence/composite_inflation.csv"),
-        ("desynchronised", {"scenario": "x"}, "evidence/rank_skip.csv"),
-    ],
-)
-def test_a_missing_file_is_named(results, function, arguments, file):
-    assert _found(results, function, **arguments) == Missing(f"{file} was not written")
-
-
-def test_a_file_without_rows_is_missing_evidence(results, tmp_path):
-    run = _with_file(results, tmp_path, "silence/levels.csv", pd.DataFrame({"crop": [], "change": []}))
-    assert _found(run, "level_change") == Missing("silence/levels.csv has no rows")
+    assert found(results, function, **arguments) == Missing("arm skip_56 was not run")
 
 
 def test_calls_are_checked_against_the_functions():
