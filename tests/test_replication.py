@@ -6,6 +6,7 @@ from PIL import Image
 from cmgan.study import replication
 from cmgan.study.paths import evaluation_table
 from cmgan.study.replication import arm_markdown, arm_table, seed_differences
+from cmgan.study.replication_mechanism import correlation_table, mechanism_by_seed
 from tests.simulated_run import COLLAPSE, simulate_run
 
 ARMS = ("published", "normalised_target", "skip_56")
@@ -49,6 +50,33 @@ def test_the_markdown_table_holds_all_runs_together_with_the_most_seeds_first(ru
     assert lines[2].endswith("| 5 of 5 |")
 
 
+def test_each_seeds_change_is_that_of_its_own_two_trainings_after_the_last_epoch(runs):
+    frame = mechanism_by_seed(runs, seed_differences(runs))
+    assert list(zip(frame["run"], frame["seed"], strict=True)) == [
+        ("first", 0),
+        ("first", 1),
+        ("first", 2),
+        ("second", 3),
+        ("second", 4),
+    ]
+    last = [
+        pd.read_csv(runs[1] / "training" / f"{arm}-4" / "epochs.csv").iloc[-1]["inconsistency"]
+        for arm in ("normalised_target", "published")
+    ]
+    assert frame["inconsistency"].iloc[-1] == pytest.approx(last[0] - last[1])
+
+
+def test_what_falls_where_pesq_rises_is_correlated_with_it_and_what_stays_is_not():
+    frame = pd.DataFrame({"pesq": np.arange(8.0), "inconsistency": -(np.arange(8.0) ** 3)})
+    frame["phase_error"] = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
+    frame["loss_magnitude"] = 0.1
+    table = correlation_table(frame).set_index("quantity")
+    assert table.loc["inconsistency", "correlation"] == pytest.approx(-1)
+    assert table.loc["phase_error", "correlation"] == pytest.approx(0)
+    assert np.isnan(table.loc["loss_magnitude", "correlation"])
+    assert (table["seeds"] == 8).all()
+
+
 def test_one_seed_has_no_interval(runs):
     differences = seed_differences(runs[1:])
     table = arm_table(differences[differences["seed"] == 3])
@@ -67,6 +95,11 @@ def test_the_command_writes_tables_and_figure(runs, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "arms.csv",
         "arms.md",
+        "correlations.csv",
+        "mechanism.csv",
+        "mechanism.pdf",
+        "mechanism.png",
+        "mechanism.svg",
         "seeds.csv",
         "seeds.pdf",
         "seeds.png",

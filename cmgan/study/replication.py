@@ -1,6 +1,7 @@
 """How far each arm ends from `published`, seed by seed, over several runs.
 
-python -m cmgan.study.replication FOLDER results/RUN… writes seeds.csv with a figure, arms.csv and arms.md there.
+python -m cmgan.study.replication FOLDER results/RUN… writes seeds.csv and mechanism.csv there, each with its figure,
+arms.csv, arms.md and correlations.csv.
 Utterances tell how sure a difference between two networks is, seeds whether two trainings would show it again.
 """
 
@@ -17,14 +18,20 @@ from matplotlib.figure import Figure
 from cmgan.study.arm_styles import arm_label, arm_style
 from cmgan.study.arms import ARMS
 from cmgan.study.figure_files import TEXT_WIDTH, draw
+from cmgan.study.findings import bounds, number
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.paths import evaluation_table
+from cmgan.study.replication_mechanism import (
+    ARM,
+    REFERENCE,
+    correlation_table,
+    mechanism_by_seed,
+    plot_mechanism_by_seed,
+)
 from cmgan.study.run_results import found_arms_and_seeds
 from cmgan.study.statistics import seed_interval
 from cmgan.study.table_files import write_table, write_text
 
-REFERENCE = "published"
-ARM = "normalised_target"
 _SPREAD = 0.5
 STYLES = {
     "other arms, un-normalised target": {"color": "#e66100", "marker": "o", "s": 9},
@@ -101,9 +108,8 @@ def arm_markdown(table: pd.DataFrame) -> str:
 
 
 def _interval_in_words(row: NamedTuple) -> str:
-    # z: no minus before a zero.
-    written = [f"{value:+z.2f}".replace("-", "−") for value in (row.mean, row.low, row.high)]
-    return f"{written[0]} [{written[1]}, {written[2]}]" if row.seeds > 1 else written[0]
+    mean = number(row.mean, "+.2f")
+    return f"{mean} {bounds(row.low, row.high, '+.2f')}" if row.seeds > 1 else mean
 
 
 def plot_seed_differences(frame: pd.DataFrame) -> Figure:
@@ -147,6 +153,10 @@ def main(
     except FileNotFoundError as error:
         sys.exit(f"error: {error}")
     draw(plot_seed_differences, differences, folder, "seeds")
+    mechanism = mechanism_by_seed(runs, differences)
+    if not mechanism.empty:
+        draw(plot_mechanism_by_seed, mechanism, folder, "mechanism")
+        write_table(correlation_table(mechanism), folder / "correlations.csv")
     table = write_table(arm_table(differences), folder / "arms.csv")
     text = arm_markdown(table)
     write_text(text, folder / "arms.md")
