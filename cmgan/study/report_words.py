@@ -36,14 +36,13 @@ def limits(results: RunResults) -> list[str]:
         f"; over these {validated}, bootstrap intervals are too narrow" if validated < FEW_UTTERANCES else ""
     )
     return [
-        f"The network has {budget['channels']} channels and {budget['blocks']} blocks and trained for "
-        f"{budget['epochs']} epochs; the published one has 64 and 4, and 120 epochs. What happens at that size may "
-        "come earlier, later or not at all here.",
+        f"Width of the network {budget['channels']}, two-stage blocks {budget['blocks']}, epochs {budget['epochs']}; "
+        "published: 64, 4 and 120. What happens at that size may come earlier, later or not at all here.",
         f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals over utterances speak for these trained networks, not "
         "for the next ones; intervals over so few seeds are wide or missing.",
         f"{validated} validation utterances decide whether PESQ fell{too_narrow}.",
-        f"{noisy['id'].nunique()} test utterances of one corpus. Synthetic speech is more regular than people, and "
-        "scores on it are not comparable with published ones; arms are compared with each other only.",
+        f"{noisy['id'].nunique()} test utterances of one corpus: scores on them, on synthetic speech above all, are "
+        "not comparable with published ones; arms are compared with each other only.",
         "The same seed starts every arm from the same weights and the same crops, so arms that never differed in "
         "what they did give the same numbers.",
         "Intervals are not corrected for the number of comparisons, but for those that decide on claims.",
