@@ -34,6 +34,9 @@ def test_arms_that_differ_in_injected_failures_alone_form_a_line_for_each_target
     frame.to_csv(tmp_path / "doses.csv", index=False)
     (axis,) = plot_failure_doses(pd.read_csv(tmp_path / "doses.csv")).axes
     assert [len(line.get_xdata()) for line in axis.lines] == [3, 2]
+    bottom, top = axis.get_ylim()
+    assert bottom < frame["low"].min() < frame["high"].max() < top
+    assert axis.get_xlim()[1] > 56
 
 
 def test_a_run_without_doses_has_nothing_to_draw(tmp_path):

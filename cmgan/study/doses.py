@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from cmgan.recipe import Recipe
 from cmgan.study.arm_styles import WHITE_EDGE, arm_style
@@ -20,6 +21,7 @@ LEGEND = {
     "normalised_target": "normalised target",
     "batch_mean_labels": "batch-mean labels",
 }
+INCHES_ASIDE = 0.07
 
 
 def failure_doses(final: pd.DataFrame) -> pd.DataFrame:
@@ -79,12 +81,34 @@ def plot_batch_sizes(frame: pd.DataFrame) -> Figure:
 
 
 def _plot_doses(frame: pd.DataFrame, dose: str) -> Figure:
-    figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 2.5))
-    for family, rows in frame.groupby("family", sort=False):
+    figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 2.7))
+    families = frame["family"].nunique()
+    for place, (family, rows) in enumerate(frame.groupby("family", sort=False)):
         style = arm_style(family)
-        axis.plot(rows["dose"], rows["mean"], label=LEGEND[family], markersize=5, **style, **WHITE_EDGE)
-        axis.vlines(rows["dose"], rows["low"], rows["high"], color=style["color"], linewidth=1.3)
-    axis.set(xlabel=dose, ylabel="final test PESQ")
-    axis.margins(x=0.06)
+        # Beside each other: at one place the later interval would hide the earlier one.
+        aside = ScaledTranslation((place - (families - 1) / 2) * INCHES_ASIDE, 0, figure.dpi_scale_trans)
+        at = axis.transData + aside
+        axis.plot(
+            rows["dose"],
+            rows["mean"],
+            label=LEGEND[family],
+            markersize=5,
+            transform=at,
+            **style,
+            **WHITE_EDGE,
+        )
+        axis.vlines(
+            rows["dose"], rows["low"], rows["high"], color=style["color"], linewidth=1.3, transform=at
+        )
+    # What is drawn aside does not count for the limits.
+    axis.update_datalim(frame[["dose", "low"]].to_numpy())
+    axis.update_datalim(frame[["dose", "high"]].to_numpy())
+    axis.autoscale_view()
+    some = frame.iloc[0]
+    axis.set(
+        xlabel=f"{dose}\nn = {some['utterances']} utterances × {some['seeds']} seeds",
+        ylabel="final test PESQ",
+    )
+    axis.margins(x=0.08)
     figure.legend(loc="outside upper center", ncols=2)
     return figure
