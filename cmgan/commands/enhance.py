@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
+from cmgan.job_environment import prepare_process
 
 if TYPE_CHECKING:
     from cmgan.enhancement_files import EnhancedFile
@@ -44,6 +45,7 @@ def enhance(
         stop("a target is missing: give where the enhanced recording goes, - for stdout", Outcome.USAGE)
     *sources, target = paths
     _check_usage(sources, target, as_json)
+    prepare_process()
     from cmgan.weights import generator_from_file
 
     with input_errors():

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
+from cmgan.job_environment import prepare_process
 
 EPILOG = epilog(
     "python -m data_prep --corpus folder --path recordings/ --output data",
@@ -55,6 +56,7 @@ def train(
     ] = False,
 ) -> None:
     """Train one arm on the utterances of a manifest: logs, config.json, generator.pt and generator_best.pt."""
+    prepare_process()
     from cmgan.recipe import Budget, budget_for
     from cmgan.study.arms import arm as recipe_of
     from cmgan.training import TrainingRun

@@ -5,7 +5,9 @@ import resource
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ import typer
 
 from cmgan.dataset import load_pairs
 from cmgan.discriminator import MetricDiscriminator
+from cmgan.job_environment import prepare_process
 from cmgan.pesq_workers import PesqWorkers
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
@@ -179,8 +182,13 @@ def main(
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"Measuring {WARM_UP_STEPS + MEASURED_STEPS} steps of {profile.arms[0]} …", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        cost = measured_cost(profile, Path(folder))
+    # Like the jobs of a study, it is measured in a process that starts with their environment.
+    prepare_process()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
+    ):
+        cost = process.submit(measured_cost, profile, Path(folder)).result()
     print("\n".join(plan_in_words(plan, cost)))
 
 

@@ -145,4 +145,6 @@ _NAMES = {"published": "the published test split", "this run": "this run's valid
 
 def _needed(drops: pd.DataFrame) -> str:
     enough = drops.loc[drops["drop"] < MARGIN_PESQ, "utterances"]
-    return f"about {enough.min()} utterances" if len(enough) else f"more than {drops['utterances'].max()}"
+    if enough.empty:
+        return f"more than {drops['utterances'].max()}"
+    return f"about {enough.min()} utterance" + "s" * int(enough.min() != 1)
