@@ -34,6 +34,15 @@ def test_every_seed_of_every_run_is_compared_with_its_own_published(runs):
     assert row["difference"] == pytest.approx(by_hand)
 
 
+def test_arms_with_a_batch_size_of_their_own_are_compared_at_that_size(tmp_path):
+    arms = ("published", "published_batch_2", "normalised_target_batch_2")
+    run = simulate_run(tmp_path / "run", arms=arms, seeds=(0,), epochs=2)
+    differences = seed_differences([run])
+    assert differences["arm"].tolist() == ["normalised_target_batch_2"]
+    scores = [pd.read_csv(evaluation_table(run, arm, 0))["pesq"].mean() for arm in arms]
+    assert differences["difference"].iloc[0] == pytest.approx(scores[2] - scores[1])
+
+
 def test_a_known_effect_is_found_with_an_interval_over_seeds(runs):
     table = arm_table(seed_differences(runs)).set_index(["run", "arm"])
     effect = table.loc["all", "normalised_target"]

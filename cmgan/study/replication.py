@@ -41,11 +41,17 @@ STYLES = {
 
 
 def seed_differences(runs: Sequence[Path]) -> pd.DataFrame:
-    """Rows run, arm, seed, difference (mean test PESQ, ARM − published of the same seed), utterances.
+    """Rows run, arm, seed, difference (mean test PESQ, ARM − its baseline of the same seed), utterances.
 
-    runs: folders of finished or kept runs. Raises FileNotFoundError for one that did not train `published`.
+    runs: folders of finished or kept runs. Raises FileNotFoundError for one that trained no baseline.
     """
     return pd.concat([_of_run(run) for run in runs], ignore_index=True)
+
+
+def baseline_of(arm: str) -> str:
+    """`published`, with the arm's own batch size where it has one."""
+    size = ARMS[arm].batch_size
+    return f"{REFERENCE}_batch_{size}" if size else REFERENCE
 
 
 def _of_run(run: Path) -> pd.DataFrame:
@@ -58,11 +64,11 @@ def _of_run(run: Path) -> pd.DataFrame:
             "run": run.name,
             "arm": arm,
             "seed": seed,
-            "difference": (pesq - scores[REFERENCE, seed]).mean(),
-            "utterances": (pesq - scores[REFERENCE, seed]).count(),
+            "difference": (pesq - scores[baseline_of(arm), seed]).mean(),
+            "utterances": (pesq - scores[baseline_of(arm), seed]).count(),
         }
         for (arm, seed), pesq in scores.items()
-        if arm != REFERENCE and (REFERENCE, seed) in scores
+        if arm != baseline_of(arm) and (baseline_of(arm), seed) in scores
     ]
     if not rows:
         raise FileNotFoundError(f"{run}: no arm beside {REFERENCE} with the same seed; nothing to compare")
