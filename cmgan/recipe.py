@@ -20,6 +20,11 @@ class LossWeights:
     time: float = 0.2
     metric: float = 0.05
 
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"weight of the {name} loss is {weight:g}: use 0 or a positive number")
+
 
 @dataclass(frozen=True)
 class Recipe:

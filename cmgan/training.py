@@ -25,9 +25,10 @@ COUNTED_BY = {"steps.csv": "step", "epochs.csv": "epoch", "validation.csv": "epo
 def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     """Train to the end of the budget (or early stopping) and return the run's folder.
 
-    While it runs, everything lies in `<output>/unfinished`; the logs, config.json, generator.pt (last epoch)
-    and generator_best.pt (best validation PESQ) move up when the run is complete. Called again after an
-    interruption with the same settings, it goes on from the last checkpoint with the same result.
+    While it runs, everything lies in `<output>/unfinished`; the logs, config.json, generator.pt (last epoch),
+    generator_best.pt (best validation PESQ) and discriminators.pt (state dicts by epoch: the first, the middle and
+    the last) move up when the run is complete. Called again after an interruption with the same settings, it goes on
+    from the last checkpoint with the same result.
     A run that is complete is not trained again. Several processes, started by torchrun or accelerate launch, train
     one run together; the first of them writes and reports.
     Raises ValueError when the folder holds a result or a checkpoint of other settings, for an empty split, a batch

@@ -20,7 +20,7 @@ from cmgan.progress import Progress
 from cmgan.recipe import Recipe
 from cmgan.signal import StftSettings
 from cmgan.tracking import Tracker
-from cmgan.training_run import TrainingRun
+from cmgan.training_run import DISCRIMINATORS, TrainingRun
 from cmgan.training_step import Accumulation, training_step
 from cmgan.validation import validate
 
@@ -55,6 +55,7 @@ def run_epochs(work: Workshop) -> None:
         _step_schedules(state)
         state.epoch, state.batches, state.labels = state.epoch + 1, 0, ""
         _validate_epoch(work)
+        _keep_discriminator(work)
         _save(work)
 
 
@@ -161,6 +162,21 @@ def _note_best(work: Workshop, summary: dict) -> None:
         state.epochs_without_improvement = 0
     else:
         state.epochs_without_improvement += 1
+
+
+def _keep_discriminator(work: Workshop) -> None:
+    """Add the discriminator to discriminators.pt after the first, the middle and the last epoch."""
+    run, state = work.run, work.state
+    last = run.budget.epochs
+    due = state.epoch in (1, -(-last // 2), last) or _stopped_early(run.recipe, state)
+    if not (due and run.recipe.loss_weights.metric and work.accelerator.is_main_process):
+        return
+    path = run.unfinished / DISCRIMINATORS
+    kept = torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
+    weights = extract_model_from_parallel(state.discriminator).state_dict()
+    # Epochs after this one are of a part that an interruption undid.
+    kept = {epoch: before for epoch, before in kept.items() if epoch < state.epoch}
+    save_whole(kept | {state.epoch: weights}, path)
 
 
 def _stopped_early(recipe: Recipe, state: TrainingState) -> bool:

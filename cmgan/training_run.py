@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cmgan.recipe import Budget, Recipe
 
+DISCRIMINATORS = "discriminators.pt"
 LOGS = ("steps.csv", "epochs.csv", "validation.csv")
 
 
@@ -81,7 +82,8 @@ def make_working_folder(run: TrainingRun) -> None:
 
 def move_results_up(run: TrainingRun) -> None:
     """Move the finished files out of `unfinished`, generator.pt last, and remove what is left there."""
-    for name in ("generator_best.pt", *LOGS, "config.json", "generator.pt"):
+    adversarial = (DISCRIMINATORS,) if (run.unfinished / DISCRIMINATORS).is_file() else ()
+    for name in ("generator_best.pt", *adversarial, *LOGS, "config.json", "generator.pt"):
         (run.unfinished / name).replace(run.output / name)
     for leftover in run.unfinished.iterdir():
         leftover.unlink()

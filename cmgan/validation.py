@@ -50,17 +50,7 @@ def validate(
         pending.append(
             (scorer.submit(clean[None], estimate[None]), scorer.submit(crops[0][None], crops[1][None]))
         )
-        rows.append(
-            {"id": pair.id}
-            | _losses(result, discriminator, recipe)
-            | {
-                "ssnr": segmental_snr(clean, estimate),
-                "si_sdr": si_sdr(clean, estimate),
-                "gain": gain_of(result.waveform, result.clean).item(),
-                "inconsistency": inconsistency(result.estimate, stft).item(),
-                "phase_error": phase_error(result.estimate, result.clean_spectrum).item(),
-            }
-        )
+        rows.append({"id": pair.id} | _losses(result, discriminator, recipe) | listening_measures(result))
     for row, (whole, cropped) in zip(rows, pending, strict=True):
         score = whole.result()[0]
         row["pesq"], row["pesq_reason"] = score.value, score.reason
@@ -68,6 +58,18 @@ def validate(
     for network, training in modes:
         network.train(training)
     return rows
+
+
+def listening_measures(result: Forward) -> dict[str, float]:
+    """What a listener gets of one utterance, B = 1: ssnr, si_sdr (dB), gain, inconsistency, phase_error (rad)."""
+    clean, estimate = (wave[0].cpu().numpy() for wave in (result.clean, result.waveform))
+    return {
+        "ssnr": segmental_snr(clean, estimate),
+        "si_sdr": si_sdr(clean, estimate),
+        "gain": gain_of(result.waveform, result.clean).item(),
+        "inconsistency": inconsistency(result.estimate, result.stft).item(),
+        "phase_error": phase_error(result.estimate, result.clean_spectrum).item(),
+    }
 
 
 def whole_utterance(pair: UtterancePair, device: torch.device, hop: int) -> Batch:

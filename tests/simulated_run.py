@@ -65,7 +65,7 @@ def simulate_run(
         "seeds": [*seeds],
     }
     (root / "profile.yaml").write_text(yaml.safe_dump(settings))
-    jobs = [(f"03_training-{arm}-{seed}", 61.0, 700) for arm in arms for seed in seeds]
+    jobs = [(f"04_training-{arm}-{seed}", 61.0, 700) for arm in arms for seed in seeds]
     pd.DataFrame(jobs, columns=["job", "seconds", "peak_mib"]).to_csv(root / "timing.csv", index=False)
     return root
 

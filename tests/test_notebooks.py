@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[1]
 KINDS = {
     "01_data_preparation": notebook_parameters.DataParameters,
     "02_silence_analysis": notebook_parameters.SilenceParameters,
-    "03_training": notebook_parameters.TrainingParameters,
-    "04_evaluation": notebook_parameters.EvaluationParameters,
-    "05_published_logs": notebook_parameters.LogsParameters,
-    "06_comparison_report": notebook_parameters.ReportParameters,
-    "07_diagnose": notebook_parameters.DiagnosisParameters,
-    "08_listen": notebook_parameters.ListeningParameters,
+    "04_training": notebook_parameters.TrainingParameters,
+    "05_evaluation": notebook_parameters.EvaluationParameters,
+    "06_published_logs": notebook_parameters.LogsParameters,
+    "07_comparison_report": notebook_parameters.ReportParameters,
+    "08_diagnose": notebook_parameters.DiagnosisParameters,
+    "09_listen": notebook_parameters.ListeningParameters,
 }
 
 
@@ -62,9 +62,9 @@ def test_the_defaults_are_those_of_the_laptop_profile():
     expected = {
         "01_data_preparation": profile.data_parameters(),
         "02_silence_analysis": profile.silence_parameters(),
-        "03_training": profile.training_parameters("published", 0),
-        "04_evaluation": profile.evaluation_parameters("published", 0),
-        "05_published_logs": profile.logs_parameters(),
+        "04_training": profile.training_parameters("published", 0),
+        "05_evaluation": profile.evaluation_parameters("published", 0),
+        "06_published_logs": profile.logs_parameters(),
     }
     for name, parameters in expected.items():
         namespace = _defaults(name)

@@ -44,7 +44,7 @@ class Page(HTMLParser):
 def run(tmp_path_factory):
     root = simulate_run(tmp_path_factory.mktemp("results") / "run", ARMS, epochs=8, test_utterances=8)
     (root / "notebooks").mkdir()
-    (root / "notebooks" / "05_published_logs.ipynb").write_text("{}")
+    (root / "notebooks" / "06_published_logs.ipynb").write_text("{}")
     results = load_run(root)
     compared = compare(results)
     judged = judge_run(results)
@@ -86,7 +86,7 @@ def test_every_link_leads_somewhere(run, text):
     for target in page.targets:
         if target.startswith("#"):
             assert target[1:] in page.ids
-        elif not target.startswith("data:") and not target.endswith("05_published_logs.html"):
+        elif not target.startswith("data:") and not target.endswith("06_published_logs.html"):
             assert (run / "report" / target).is_file(), target
 
 

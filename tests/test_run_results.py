@@ -45,14 +45,14 @@ def test_every_row_of_every_file_is_there_once(run):
 def test_an_arm_or_seed_that_was_not_trained_is_named_with_what_to_run(run, arms, seeds, named):
     with pytest.raises(FileNotFoundError, match=named) as caught:
         load_run(run, arms, seeds)
-    assert "03_training" in str(caught.value)
+    assert "04_training" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_evaluation_is_named_with_what_to_run(run):
     (run / "evaluation" / "published-1.csv").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"published-1\.csv is missing: run 04_evaluation for arm published"
+        FileNotFoundError, match=r"published-1\.csv is missing: run 05_evaluation for arm published"
     ):
         load_run(run)
 

@@ -55,6 +55,7 @@ def test_a_run_logs_every_step_and_epoch_and_leaves_only_finished_files(manifest
     assert steps["loss_discriminator"].notna().all()
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
+        "discriminators.pt",
         "epochs.csv",
         "generator.pt",
         "generator_best.pt",

@@ -134,16 +134,16 @@ def test_nothing_is_said_of_the_time_left_before_a_job_was_timed(jobs):
 
 def test_two_jobs_at_a_time_halve_the_time_left(jobs, tmp_path):
     for seed in range(2):
-        _finish(jobs, tmp_path, "training", f"03_training-published-{seed}", 60)
+        _finish(jobs, tmp_path, "training", f"04_training-published-{seed}", 60)
     assert jobs.words(60) == "at least 1 min 00 s left"
-    _finish(jobs, tmp_path, "evaluation", "04_evaluation-published-0", 10)
+    _finish(jobs, tmp_path, "evaluation", "05_evaluation-published-0", 10)
     assert jobs.words(65) == "about 1 min 05 s left"
 
 
 def test_jobs_at_work_count_by_the_time_they_have_had_and_ended_ones_once(jobs, tmp_path):
     for seed in range(2):
-        jobs.read(f"[03_training published-{seed}] started\n", 0)
-    jobs.read("[03_training published-0] finished in 60 s, peak memory 1 MiB\n", 60)
-    _finish(jobs, tmp_path, "training", "03_training-published-0", 60)
+        jobs.read(f"[04_training published-{seed}] started\n", 0)
+    jobs.read("[04_training published-0] finished in 60 s, peak memory 1 MiB\n", 60)
+    _finish(jobs, tmp_path, "training", "04_training-published-0", 60)
     # Two trainings' work is done, of four.
     assert jobs.words(60) == "at least 1 min 00 s left"

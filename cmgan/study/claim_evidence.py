@@ -7,6 +7,7 @@ from cmgan.study import evidence_arms as arms
 from cmgan.study import evidence_files as files
 from cmgan.study.effects import MissingEvidenceError
 from cmgan.study.evidence import Evidence
+from cmgan.study.objective import evidence as objective
 from cmgan.study.verdicts import Effect, Missing
 
 Arguments = dict[str, str | int | float | list]
@@ -39,8 +40,18 @@ FUNCTIONS: dict[str, EvidenceFunction] = {
         files.hidden_drop,
         files.desynchronised,
         files.rating_inflation,
+        objective.descent_fall,
+        objective.minimum_against_noisy,
+        objective.objective_at_peak,
+        objective.minimum_difference,
+        objective.metric_effect,
+        objective.starts_meet,
     )
 }
+# Minimising an objective is arithmetic on given clips: no chance that could err in a share of studies.
+DETERMINISTIC = frozenset(
+    name for name, function in FUNCTIONS.items() if function.__module__ == objective.__name__
+)
 
 
 def check_call(name: str, arguments: Arguments) -> None:

@@ -16,6 +16,7 @@ DEFAULT = "laptop"
 PARAMETERS_OF: dict[type, Callable[..., dict]] = {
     kinds.DataParameters: Profile.data_parameters,
     kinds.SilenceParameters: Profile.silence_parameters,
+    kinds.ObjectiveParameters: Profile.objective_parameters,
     kinds.TrainingParameters: Profile.training_parameters,
     kinds.EvaluationParameters: Profile.evaluation_parameters,
     kinds.LogsParameters: Profile.logs_parameters,

@@ -1,4 +1,4 @@
-"""What 04_evaluation computes: enhanced test utterances of one arm and seed, scored one by one."""
+"""What 05_evaluation computes: enhanced test utterances of one arm and seed, scored one by one."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None]
         return pd.read_csv(target)
     if not checkpoint.exists():
         raise FileNotFoundError(
-            f"{checkpoint}: train arm {parameters.arm} with seed {parameters.seed} first (03_training)"
+            f"{checkpoint}: train arm {parameters.arm} with seed {parameters.seed} first (04_training)"
         )
     if parameters.threads:
         torch.set_num_threads(parameters.threads)

@@ -1,4 +1,4 @@
-"""Effects from the silence survey, the published logs and the single experiments of notebooks 02 and 05."""
+"""Effects from the silence survey, the published logs and the single experiments of notebooks 02 and 06."""
 
 import numpy as np
 from scipy.stats import norm

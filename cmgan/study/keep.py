@@ -24,6 +24,7 @@ KEPT = (
     "training/*/*.csv",
     "training/*/config.json",
     "evaluation/*.csv",
+    "objective/**/*.csv",
     "silence/**/*.csv",
     "evidence/**/*.csv",
     "report/figures/one_clip.csv",

@@ -18,7 +18,7 @@ from data_prep.manifest import Utterance, read_manifest, read_pair, select_split
 
 @dataclass(frozen=True)
 class Version:
-    """One way to hear an utterance: its title with the PESQ of 04_evaluation, if any, and the waveform (N,)."""
+    """One way to hear an utterance: its title with the PESQ of 05_evaluation, if any, and the waveform (N,)."""
 
     title: str
     waveform: np.ndarray

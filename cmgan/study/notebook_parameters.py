@@ -33,8 +33,29 @@ class SilenceParameters:
 
 
 @dataclass(frozen=True)
+class ObjectiveParameters:
+    """03_objective: recordings is a folder with clean/ and noisy/, empty for the run's test utterances.
+
+    clips: how many of them, 0 for all; seconds and sweep_seconds: the middle of each that is minimised, 0 for all;
+    targets, gains, weights (of the time loss) are lists; discriminators: ARM-SEED of trainings of the run.
+    """
+
+    run: str
+    recordings: str
+    clips: int
+    seconds: float
+    sweep_seconds: float
+    targets: list
+    gains: list
+    weights: list
+    iterations: int
+    discriminators: list
+    threads: int
+
+
+@dataclass(frozen=True)
 class TrainingParameters:
-    """03_training: after the seed, the fields of `cmgan.recipe.Budget`, and a tracker (see `cmgan.tracking`)."""
+    """04_training: after the seed, the fields of `cmgan.recipe.Budget`, and a tracker (see `cmgan.tracking`)."""
 
     run: str
     arm: str
@@ -64,7 +85,7 @@ class TrainingParameters:
 
 @dataclass(frozen=True)
 class EvaluationParameters:
-    """04_evaluation."""
+    """05_evaluation."""
 
     run: str
     arm: str
@@ -76,7 +97,7 @@ class EvaluationParameters:
 
 @dataclass(frozen=True)
 class LogsParameters:
-    """05_published_logs: an empty path means the table that comes with the package.
+    """06_published_logs: an empty path means the table that comes with the package.
 
     rated_utterances: noisy test files rated at both scales, 0 for all.
     """
@@ -89,7 +110,7 @@ class LogsParameters:
 
 @dataclass(frozen=True)
 class DiagnosisParameters:
-    """07_diagnose: logs and model_code are lists of paths; without logs, those of the run's own trainings.
+    """08_diagnose: logs and model_code are lists of paths; without logs, those of the run's own trainings.
 
     loss_weights: those of the RI, magnitude, time and metric loss that the runs had.
     """
@@ -102,7 +123,7 @@ class DiagnosisParameters:
 
 @dataclass(frozen=True)
 class ReportParameters:
-    """06_comparison_report."""
+    """07_comparison_report."""
 
     run: str
     arms: list
@@ -111,7 +132,7 @@ class ReportParameters:
 
 @dataclass(frozen=True)
 class ListeningParameters:
-    """08_listen: the choice that is shown first; it needs networks and recordings."""
+    """09_listen: the choice that is shown first; it needs networks and recordings."""
 
     run: str
     arms: list

@@ -23,12 +23,12 @@ def run_folder(run: str, start: Path | None = None) -> Path:
 
 
 def training_folder(run_root: Path, arm: str, seed: int) -> Path:
-    """Where 03_training writes one arm and seed."""
+    """Where 04_training writes one arm and seed."""
     return run_root / "training" / f"{arm}-{seed}"
 
 
 def evaluation_table(run_root: Path, arm: str, seed: int, checkpoint: str = "generator.pt") -> Path:
-    """Where 04_evaluation writes one arm and seed; a checkpoint other than the last epoch's has its own file."""
+    """Where 05_evaluation writes one arm and seed; a checkpoint other than the last epoch's has its own file."""
     part = "" if checkpoint == "generator.pt" else f"-{Path(checkpoint).stem}"
     return run_root / "evaluation" / f"{arm}-{seed}{part}.csv"
 

@@ -151,7 +151,7 @@ def _make(run: SnakemakeRun, targets: list[str]) -> None:
 
 def _redraw(root: Path, folder: Path, profile: Profile) -> int:
     """Every figure from the CSV beside it, then the report from what the run left; nothing is trained."""
-    report = ["cmgan.study.run_notebook", "06_comparison_report", str(folder.relative_to(root))]
+    report = ["cmgan.study.run_notebook", "07_comparison_report", str(folder.relative_to(root))]
     commands = (
         ["cmgan.study.redraw", str(folder)],
         [*report, "--parameters", json.dumps(profile.report_parameters())],

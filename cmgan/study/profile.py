@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -58,10 +58,17 @@ class Profile:
     gradient_accumulation: int = 1
     compile_backend: str = ""
     tracker: str = ""
+    objective_clips: int = 4
+    objective_seconds: float = 2.0
+    objective_sweep_seconds: float = 2.0
+    objective_targets: list = field(default_factory=lambda: ["published", "normalised"])
+    objective_gains: list = field(default_factory=lambda: [1, 4, 16])
+    objective_weights: list = field(default_factory=lambda: [0.0, 0.02, 0.2])
+    objective_iterations: int = 200
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), field.type)
+        for entry in dataclasses.fields(self):
+            _check_type(entry.name, getattr(self, entry.name), entry.type)
         if not FOLDER_NAME.fullmatch(self.run):
             raise ValueError(
                 f"run is {self.run!r}: it names a folder, so use letters, digits, '_', '-' and '.'"
@@ -102,13 +109,26 @@ class Profile:
             "validated_utterances": self.validated_utterances,
         }
 
+    def objective_parameters(self) -> dict:
+        """Parameters of 03_objective, with the discriminators of the first arm's first seed."""
+        names = ("clips", "seconds", "sweep_seconds", "targets", "gains", "weights", "iterations")
+        settings = {name: getattr(self, f"objective_{name}") for name in names}
+        judges = [f"{self.arms[0]}-{self.seeds[0]}"]
+        return {
+            "run": self.run,
+            "recordings": "",
+            **settings,
+            "discriminators": judges,
+            "threads": self.threads,
+        }
+
     def training_parameters(self, arm: str, seed: int) -> dict:
-        """Parameters of 03_training for one arm and seed."""
+        """Parameters of 04_training for one arm and seed."""
         named = {"run": self.run, "arm": arm, "seed": seed, "tracker": self.tracker}
         return named | dataclasses.asdict(self.budget())
 
     def evaluation_parameters(self, arm: str, seed: int) -> dict:
-        """Parameters of 04_evaluation for one arm and seed."""
+        """Parameters of 05_evaluation for one arm and seed."""
         return {
             "run": self.run,
             "arm": arm,
@@ -119,26 +139,26 @@ class Profile:
         }
 
     def logs_parameters(self) -> dict:
-        """Parameters of 05_published_logs."""
+        """Parameters of 06_published_logs."""
         return _pick(self, ("run", "rated_utterances"))
 
     def report_parameters(self) -> dict:
-        """Parameters of 06_comparison_report."""
+        """Parameters of 07_comparison_report."""
         return _pick(self, ("run", "arms", "seeds"))
 
 
-_FIELDS = {field.name for field in dataclasses.fields(Profile)} - {"validation_utterances"}
+_FIELDS = {entry.name for entry in dataclasses.fields(Profile)} - {"validation_utterances"}
 
 
 def profile_from(settings: Mapping[str, object]) -> Profile:
     """A profile from plain settings; ValueError names a setting that is unknown, missing or of the wrong type."""
     fields = dataclasses.fields(Profile)
-    names = [field.name for field in fields]
+    names = [entry.name for entry in fields]
     unknown = sorted(set(settings) - set(names))
     if unknown:
         raise ValueError(f"unknown setting {', '.join(unknown)}: a profile has {', '.join(names)}")
     # A setting that came later has a default, so that profiles of earlier runs stay readable.
-    missing = [f.name for f in fields if f.name not in settings and f.default is dataclasses.MISSING]
+    missing = [f.name for f in fields if f.name not in settings and _is_required(f)]
     if missing:
         raise ValueError(f"the profile lacks {', '.join(missing)}")
     return Profile(**settings)
@@ -154,6 +174,10 @@ def read_settings(name: str, folder: Path, overrides: Mapping[str, object]) -> d
     if "inherits" in settings:
         settings = read_settings(settings.pop("inherits"), folder, settings)
     return settings | overrides
+
+
+def _is_required(setting: dataclasses.Field) -> bool:
+    return setting.default is dataclasses.MISSING and setting.default_factory is dataclasses.MISSING
 
 
 def parse_override(text: str) -> tuple[str, object]:

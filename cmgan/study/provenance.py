@@ -92,7 +92,7 @@ def cost(timing: Path) -> str:
     if not timing.is_file():
         return ""
     jobs = pd.read_csv(timing).drop_duplicates("job", keep="last")
-    training = jobs[jobs["job"].str.startswith("03_training")]["seconds"].sum()
+    training = jobs[jobs["job"].str.startswith("04_training")]["seconds"].sum()
     return (
         f"{duration(jobs['seconds'].sum())} of jobs added up, several at a time ({duration(training)} of training); "
         f"at most {jobs['peak_mib'].max():.0f} MiB a job"

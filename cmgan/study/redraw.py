@@ -19,6 +19,7 @@ from cmgan.study import (
     report_figures,
 )
 from cmgan.study.figure_files import PlotFunction, draw
+from cmgan.study.objective import plots as plots_objective
 
 PLOTS: dict[str, PlotFunction] = {
     **report_figures.PLOTS,
@@ -34,9 +35,14 @@ PLOTS: dict[str, PlotFunction] = {
     "composite_inflation": plots_public_code.composite_inflation,
     "courses": plots_diagnosis.courses,
     "corpus": plots_corpus.corpus_overview,
+    "objective_descent": plots_objective.objective_descent,
+    "objective_clip": plots_objective.objective_clip,
+    "objective_doses": plots_objective.objective_doses,
+    "objective_settings": plots_objective.objective_settings,
+    "objective_plane": plots_objective.objective_plane,
     "example": plots_corpus.pair_of_spectrograms,
 }
-STEPS = ("report", "silence", "evidence", "diagnosis", "data")
+STEPS = ("report", "objective", "silence", "evidence", "diagnosis", "data")
 
 
 def redraw_run(run_root: Path, steps: tuple[str, ...] = STEPS) -> list[Path]:

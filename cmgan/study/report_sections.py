@@ -18,6 +18,7 @@ from cmgan.study.claim_page import (
 from cmgan.study.claim_results import JudgedRun
 from cmgan.study.comparison import Comparison
 from cmgan.study.figure_words import WORDS, FigureWords
+from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.provenance import provenance
 from cmgan.study.report_figures import figure_frames
 from cmgan.study.report_tables import Table
@@ -88,6 +89,13 @@ def report_sections(
 
     claims = claims_page(judged, drawn_figures(results.root))
     sections = [
+        Section(
+            "objective",
+            "What the objective asks for",
+            text=[line for line in (objective_answer(results.root),) if line],
+            figures=_figures_of(results.root / "objective", report),
+            points=objective_in_words(results.root),
+        ),
         Section("claims", "Verdicts on the claims", claims=claims, figures=drawn("claims_forest")),
         Section("change", "What to change in your code", lists=advice_lists(judged)),
         Section("unknown", "What remains unknown", lists=[unknown_list(judged)]),
@@ -154,7 +162,7 @@ def report_sections(
 def page_figure(png: Path, folder: Path) -> PageFigure:
     """The figure drawn as `png`, ready for a page in `folder`. Raises FileNotFoundError when it was not drawn."""
     if not png.is_file():
-        raise FileNotFoundError(f"{png} is missing: draw the figures first (06_comparison_report)")
+        raise FileNotFoundError(f"{png} is missing: draw the figures first (07_comparison_report)")
     data = png.read_bytes()
     # Width and height stand at the start of every PNG file.
     width, height = (
@@ -176,7 +184,14 @@ def _links(root: Path) -> list[tuple[str, dict[str, str]]]:
         (file.stem, {"page": f"../notebooks/{file.stem}.html", "notebook": f"../notebooks/{file.name}"})
         for file in sorted((root / "notebooks").glob("*.ipynb"))
     ]
-    patterns = ("data/*.csv", "silence/*.csv", "evidence/*.csv", "evaluation/*.csv", "training/*/*.csv")
+    patterns = (
+        "data/*.csv",
+        "objective/*.csv",
+        "silence/*.csv",
+        "evidence/*.csv",
+        "evaluation/*.csv",
+        "training/*/*.csv",
+    )
     tables = [
         (str(file.relative_to(root)), {"CSV": f"../{file.relative_to(root)}"})
         for pattern in patterns

@@ -83,7 +83,7 @@ class _Labelled:
 
 
 def main(
-    name: Annotated[str, typer.Argument(help="notebook without .ipynb, e.g. 03_training")],
+    name: Annotated[str, typer.Argument(help="notebook without .ipynb, e.g. 04_training")],
     run: Annotated[Path, typer.Argument(help="the run's folder, e.g. results/laptop")],
     parameters: Annotated[str, typer.Option(help="JSON object of the notebook's parameters")] = "{}",
     label: Annotated[str, typer.Option(help="arm and seed, when the notebook runs once for each")] = "",

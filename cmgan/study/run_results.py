@@ -78,12 +78,12 @@ def _pairs(root: Path, arms: Sequence[str], seeds: Sequence[int]) -> list[tuple[
     for arm in arms:
         if arm not in {name for name, _ in found}:
             raise FileNotFoundError(
-                f"{root / 'training' / arm}-* is missing: train arm {arm} with 03_training ({_RUN_AGAIN})"
+                f"{root / 'training' / arm}-* is missing: train arm {arm} with 04_training ({_RUN_AGAIN})"
             )
     for seed in seeds:
         if seed not in {number for _, number in found}:
             raise FileNotFoundError(
-                f"{root / 'training'}/*-{seed} is missing: train seed {seed} with 03_training ({_RUN_AGAIN})"
+                f"{root / 'training'}/*-{seed} is missing: train seed {seed} with 04_training ({_RUN_AGAIN})"
             )
     chosen = [pair for pair in found if (not arms or pair[0] in arms) and (not seeds or pair[1] in seeds)]
     return sorted(chosen, key=lambda pair: arms.index(pair[0])) if arms else chosen
@@ -92,7 +92,7 @@ def _pairs(root: Path, arms: Sequence[str], seeds: Sequence[int]) -> list[tuple[
 def _stacked(root: Path, pairs: list[tuple[str, int]], name: str) -> pd.DataFrame:
     frames = []
     for arm, seed in pairs:
-        frame = _read(training_folder(root, arm, seed) / name, f"03_training for arm {arm}, seed {seed}")
+        frame = _read(training_folder(root, arm, seed) / name, f"04_training for arm {arm}, seed {seed}")
         frame.insert(0, "arm", arm)
         frame.insert(1, "seed", seed)
         frames.append(frame)
@@ -100,7 +100,7 @@ def _stacked(root: Path, pairs: list[tuple[str, int]], name: str) -> pd.DataFram
 
 
 def _evaluation(root: Path, arm: str, seed: int) -> pd.DataFrame:
-    frame = _read(evaluation_table(root, arm, seed), f"04_evaluation for arm {arm}, seed {seed}")
+    frame = _read(evaluation_table(root, arm, seed), f"05_evaluation for arm {arm}, seed {seed}")
     return frame.assign(arm=arm, seed=seed)
 
 
@@ -109,7 +109,7 @@ def _config(root: Path, arm: str, seed: int) -> dict:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise _missing(path, f"03_training for arm {arm}, seed {seed}") from None
+        raise _missing(path, f"04_training for arm {arm}, seed {seed}") from None
 
 
 def _read(path: Path, notebook: str) -> pd.DataFrame:

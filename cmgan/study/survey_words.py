@@ -25,7 +25,7 @@ def silence_in_words(run_root: Path) -> list[str]:
 
 
 def evidence_in_words(run_root: Path) -> list[str]:
-    """Sentences on RUN/evidence/*.csv; none when 05_published_logs was not run."""
+    """Sentences on RUN/evidence/*.csv; none when 06_published_logs was not run."""
     folder = run_root / "evidence"
     return [
         *_when_there(_logs, folder, "skips", "discriminator_losses", "results"),

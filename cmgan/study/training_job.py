@@ -1,4 +1,4 @@
-"""From the parameters of 03_training to the run they describe, in this process or in several."""
+"""From the parameters of 04_training to the run they describe, in this process or in several."""
 
 import dataclasses
 import json

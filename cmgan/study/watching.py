@@ -186,7 +186,7 @@ def _mean_seconds(folder: Path) -> float:
     if not timing.is_file():
         return np.nan
     with timing.open(newline="") as file:
-        took = [float(row["seconds"]) for row in csv.DictReader(file) if row["job"].startswith("03_training")]
+        took = [float(row["seconds"]) for row in csv.DictReader(file) if row["job"].startswith("04_training")]
     return float(np.mean(took)) if took else np.nan
 
 

@@ -1,0 +1,150 @@
+"""What 03_objective does: read clips, run descents and sweeps, keep their tables, play one clip's stations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import torch
+from IPython.display import HTML
+
+from cmgan.dataset import UtterancePair, load_pairs
+from cmgan.pesq_workers import PesqWorkers
+from cmgan.signal import SAMPLE_RATE
+from cmgan.study.listening import Version, level_matched, within_full_scale
+from cmgan.study.listening_page import page
+from cmgan.study.notebook_parameters import ObjectiveParameters
+from cmgan.study.objective.experiments import (
+    DESCENT,
+    SWEEP,
+    ClipStations,
+    Judge,
+    batches_of_clips,
+    clip_stations,
+    load_judges,
+    minima,
+    plane_of,
+    run_descents,
+    swept_settings,
+    target_settings,
+    trained_epochs,
+)
+from cmgan.study.objective.minimiser import STARTS
+from cmgan.study.table_files import write_table
+from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
+
+DECIMALS = 6
+# Stations in the order in which they are heard, with the names of their files; the clean clip sets the level.
+PLAYED = {
+    "noisy": "noisy",
+    "at its best": "published_at_its_best",
+    "minimum": "published_minimum",
+    "minimum, normalised": "normalised_minimum",
+    "clean": "clean",
+}
+
+
+class ObjectiveJob:
+    """The steps of 03_objective for one run; tables go to RUN/objective."""
+
+    def __init__(self, parameters: ObjectiveParameters, root: Path) -> None:
+        self.parameters, self.root, self.folder = parameters, root, root / "objective"
+        if parameters.threads:
+            torch.set_num_threads(parameters.threads)
+
+    def pairs(self) -> list[UtterancePair]:
+        """The clips: the run's test utterances, or those of a folder; evenly spread where not all are taken.
+
+        Raises AudioError, FileNotFoundError or ValueError, naming the file, for what cannot be used.
+        """
+        if self.parameters.recordings:
+            return recorded_pairs(Path(self.parameters.recordings), self.parameters.clips)
+        return load_pairs(self.root / "data" / "manifest.csv", "test", self.parameters.clips)
+
+    def descents(self, pairs: Sequence[UtterancePair]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Each target's objective minimised from both starts: the way (descents.csv) and the minima."""
+        given = self.parameters
+        batches = batches_of_clips(pairs, given.seconds)
+        with PesqWorkers(1) as scorer:
+            path = run_descents(
+                batches,
+                target_settings(given.targets),
+                STARTS,
+                given.iterations,
+                scorer,
+                watched=True,
+            )
+        write_table(path.round(DECIMALS), self.folder / "descents.csv")
+        return path, minima(path, DESCENT)
+
+    def judges(self) -> list[Judge]:
+        """The discriminators that the run's trainings kept; none before they were trained."""
+        return load_judges(self.root / "training", self.parameters.discriminators)
+
+    def sweeps(
+        self, pairs: Sequence[UtterancePair], path: pd.DataFrame, judges: Sequence[Judge]
+    ) -> pd.DataFrame:
+        """All other objectives minimised from the noisy speech; returns all minima, which minima.csv holds.
+
+        path: of `descents`, whose minima are among them.
+        """
+        given = self.parameters
+        batches = batches_of_clips(pairs, given.sweep_seconds)
+        settings = swept_settings(given.gains, given.weights, judges)
+        with PesqWorkers(1) as scorer:
+            swept = run_descents(batches, settings, ("noisy",), given.iterations, scorer, judges)
+        every = pd.concat([minima(path, DESCENT), minima(swept, SWEEP)], ignore_index=True)
+        write_table(every.round(DECIMALS), self.folder / "minima.csv")
+        return every
+
+    def stations(self, pairs: Sequence[UtterancePair], clip: str, best_iteration: int) -> ClipStations:
+        """The stations of one clip; objective/audio/NAME.wav holds their sound, all at the clean clip's level."""
+        pair = next(pair for pair in pairs if pair.id == clip)
+        stations = clip_stations(pair, best_iteration, self.parameters.iterations)
+        audio = self.folder / "audio"
+        audio.mkdir(parents=True, exist_ok=True)
+        for name, played in zip(PLAYED, within_full_scale(level_matched(_versions(stations))), strict=True):
+            soundfile.write(audio / f"{PLAYED[name]}.wav", played.waveform, SAMPLE_RATE)
+        return stations
+
+    def players(self, stations: ClipStations) -> HTML:
+        """Players and spectrograms of the stations, brought to one level."""
+        return page(_versions(stations), matched=True)
+
+    def plane(self, path: pd.DataFrame) -> pd.DataFrame:
+        """Descents and the run's trained epochs on one plane (plane.csv)."""
+        plane = plane_of(path, trained_epochs(self.root / "training"))
+        return write_table(plane.round(DECIMALS), self.folder / "plane.csv")
+
+
+def recorded_pairs(folder: Path, limit: int = 0) -> list[UtterancePair]:
+    """The pairs of a folder's clean/ and noisy/, `limit` of them evenly spread, 0 for all.
+
+    Lengths that differ by no more than 0.1 s are cut. Raises FileNotFoundError for a missing folder or file,
+    AudioError for what cannot be read, ValueError for no recordings.
+    """
+    for side in ("clean", "noisy"):
+        if not (folder / side).is_dir():
+            raise FileNotFoundError(f"{folder / side}: no such folder; give one that holds clean/ and noisy/")
+    files = sorted(path for path in (folder / "clean").iterdir() if path.suffix.lower() in (".wav", ".flac"))
+    if not files:
+        raise ValueError(f"{folder / 'clean'}: holds no WAV or FLAC files")
+    if 0 < limit < len(files):
+        files = [files[index] for index in np.linspace(0, len(files) - 1, limit).round().astype(int)]
+    pairs = []
+    for file in files:
+        noisy_file = folder / "noisy" / file.name
+        if not noisy_file.is_file():
+            raise FileNotFoundError(f"{noisy_file}: missing; every clean file needs its noisy one")
+        clean = read_audio(file, tolerated_seconds=TOLERATED_SECONDS)
+        noisy = read_audio(noisy_file, tolerated_seconds=TOLERATED_SECONDS)
+        samples, _ = check_pair(clean, noisy, file.stem)
+        pairs.append(
+            UtterancePair(file.stem, *(signal[:samples].astype(np.float32) for signal in (clean, noisy)))
+        )
+    return pairs
+
+
+def _versions(stations: ClipStations) -> list[Version]:
+    return [Version(name, stations.states[name].waveform[0].numpy()) for name in PLAYED]
