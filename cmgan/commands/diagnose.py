@@ -12,6 +12,7 @@ EPILOG = epilog(
     "cmgan diagnose training_step_log.csv training_epoch_log.csv --model-code src/train.py",
     "cmgan diagnose results/laptop/training --json",
     "cmgan diagnose train.log --loss-weights 0.3,0.7,1,0.01",
+    "cmgan diagnose --recordings corpus/train --model-code src/train.py",
     incomplete="a likely cause was found, or a fall of PESQ that nothing explains",
 )
 
@@ -31,6 +32,13 @@ def diagnose(
             help="Python file of the training code, to be searched too; it is read, never executed."
         ),
     ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with clean/ and noisy/ of the training corpus: its gains, and where the objective leads on "
+            "a few clips (under a minute)."
+        ),
+    ] = None,
     loss_weights: Annotated[
         str, typer.Option(help="Weights of the RI, magnitude, time and metric loss that the run had.")
     ] = "0.1,0.9,0.2,0.05",
@@ -43,7 +51,7 @@ def diagnose(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Say what a training log shows: skipped steps, the floor of the time loss, PESQ's fall, repeated orders.
+    """Say what a training log shows, and what its loss asks for on your recordings.
 
     Likely causes come first, each with its evidence, what to change and the claim of this study that it rests on.
     """
@@ -53,14 +61,22 @@ def diagnose(
     from cmgan.study.diagnosis.training_log import make_log
     from cmgan.study.diagnosis.words import in_words
 
-    if not logs and not model_code:
-        stop("nothing to diagnose: give a training log, or code with --model-code", Outcome.USAGE)
+    if not logs and not model_code and not recordings:
+        stop(
+            "nothing to diagnose: give a training log, code with --model-code, or speech with --recordings",
+            Outcome.USAGE,
+        )
     weights = _weights(loss_weights)
     with input_errors():
         code = [finding for path in model_code or [] for finding in code_findings(path)]
+        if recordings:
+            # Only then: it takes torch and the loss.
+            from cmgan.study.diagnosis.recordings import recordings_finding
+
+            code = [recordings_finding(recordings, weights), *code]
         table = verdicts or claim_verdicts.reference_table()
         judged = claim_verdicts.verdicts_in(table) if table else {}
-        runs = read_runs(logs) if logs else [make_log("code alone")]
+        runs = read_runs(logs) if logs else [make_log("code alone" if model_code else "recordings alone")]
     diagnoses = [causes.diagnose(run, weights, code) for run in runs]
     if as_json:
         print_json([diagnosis.as_dictionary() | {"claim_verdicts": judged} for diagnosis in diagnoses])

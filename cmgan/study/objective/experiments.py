@@ -1,5 +1,6 @@
 """Which objectives are minimised on which clips, and the tables that come of it."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import brentq
+from torch import nn
 
+from cmgan import losses
 from cmgan.dataset import UtterancePair
 from cmgan.discriminator import MetricDiscriminator
 from cmgan.forward import Forward
@@ -16,6 +19,7 @@ from cmgan.pesq_workers import PesqWorkers
 from cmgan.recipe import Budget, LossWeights, Recipe
 from cmgan.signal import SAMPLE_RATE, compressed_spectrum
 from cmgan.study.clip_views import loud_excerpt
+from cmgan.study.objective import minimiser
 from cmgan.study.objective.minimiser import (
     STARTS,
     Clips,
@@ -30,6 +34,7 @@ from cmgan.study.objective.minimiser import (
     state_of,
     watched_iterations,
 )
+from cmgan.study.table_files import write_table
 from cmgan.systems import stft_settings
 
 WITHOUT_METRIC = LossWeights(metric=0.0)
@@ -85,8 +90,8 @@ def swept_settings(
 ) -> list[Setting]:
     """Doses of the gain and of the time loss's weight, the paper's weights, MP-SENet's objective, discriminators.
 
-    All compare with the published target but where the name says so. The last discriminator is tried on the waveform's
-    magnitude too. Raises ValueError for a weight below 0.
+    All compare with the published target but where the name says so. Of the judges the first and the last are tried,
+    the last one on the waveform's magnitude too. Raises ValueError for a weight below 0.
     """
     published = Recipe(time_target="published", loss_weights=WITHOUT_METRIC)
     settings = target_settings(("published", "normalised"))
@@ -109,7 +114,7 @@ def swept_settings(
                 Recipe(time_target=target, generator="mpsenet", loss_weights=WITHOUT_METRIC),
             )
         )
-    for judge in judges:
+    for judge in dict.fromkeys((*judges[:1], *judges[-1:])):
         for weight in METRIC_WEIGHTS:
             recipe = replace(published, loss_weights=replace(WITHOUT_METRIC, metric=weight))
             settings.append(Setting(f"metric={weight:g} {judge.name}", recipe, judge=judge.name))
@@ -178,23 +183,32 @@ def run_descents(
     judges: Sequence[Judge] = (),
     watched: bool = False,
     report: Callable[[str], None] = print,
+    parts: Path | None = None,
 ) -> pd.DataFrame:
     """The tables of `descend` of all settings, starts and batches; watched: with points along the way.
 
     Settings that come to the same objective, such as the published time weight as a dose, are minimised once.
+    parts: a folder that takes every finished table, and gives it back when it is asked for again, also after an
+    interruption; its name depends on the clips' samples, the setting, the judge's weights and the minimiser's code.
     """
     seen = watched_iterations(iterations) if watched else ()
-    done: dict[tuple, pd.DataFrame] = {}
+    done: dict[str, pd.DataFrame] = {}
     frames = []
     for setting in settings:
+        judge = next((one.network for one in judges if one.name == setting.judge), None)
         for start in starts:
-            key = (setting.recipe, setting.gain, setting.judge, start)
-            if key not in done:
-                ways = [
-                    descend(clips, setting, start, iterations, scorer, judges, seen)[0] for clips in batches
-                ]
-                done[key] = pd.concat(ways, ignore_index=True)
-            frames.append(done[key].assign(setting=setting.name, value=setting.value))
+            for clips in batches:
+                key = _digest(clips, setting, start, iterations, watched, judge)
+                file = parts / f"{key}.csv" if parts else None
+                if key not in done and file and file.is_file():
+                    done[key] = pd.read_csv(file, keep_default_na=False, na_values=[""])
+                elif key not in done:
+                    done[key] = descend(clips, setting, start, iterations, scorer, judges, seen)[0]
+                    if file:
+                        write_table(done[key], file)
+                frames.append(
+                    done[key].assign(setting=setting.name, value=setting.value, judge=setting.judge)
+                )
         report(f"{setting.name}: done")
     return pd.concat(frames, ignore_index=True)
 
@@ -392,6 +406,19 @@ def largest_harmless_weight(table: pd.DataFrame, margin: float) -> float:
             break
         harmless = float(value)
     return harmless
+
+
+def _digest(
+    clips: Clips, setting: Setting, start: Start, iterations: int, watched: bool, judge: nn.Module | None
+) -> str:
+    """Names a descent by everything that decides it."""
+    code = Path(minimiser.__file__).read_bytes() + Path(losses.__file__).read_bytes()
+    text = repr((setting.recipe, setting.gain, start, iterations, watched, clips.names))
+    digest = hashlib.sha256(code + text.encode())
+    tensors = [clips.clean, clips.noisy, clips.gains, *(judge.state_dict().values() if judge else ())]
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:20]
 
 
 def _predicted(end: pd.Series) -> tuple[float, float]:

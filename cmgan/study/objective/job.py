@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import soundfile
 import torch
@@ -31,8 +30,8 @@ from cmgan.study.objective.experiments import (
     trained_epochs,
 )
 from cmgan.study.objective.minimiser import STARTS
+from cmgan.study.objective.recordings import recorded_pairs
 from cmgan.study.table_files import write_table
-from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
 
 DECIMALS = 6
 # Stations in the order in which they are heard, with the names of their files; the clean clip sets the level.
@@ -74,6 +73,7 @@ class ObjectiveJob:
                 given.iterations,
                 scorer,
                 watched=True,
+                parts=self.folder / "parts",
             )
         write_table(path.round(DECIMALS), self.folder / "descents.csv")
         return path, minima(path, DESCENT)
@@ -93,7 +93,15 @@ class ObjectiveJob:
         batches = batches_of_clips(pairs, given.sweep_seconds)
         settings = swept_settings(given.gains, given.weights, judges)
         with PesqWorkers(1) as scorer:
-            swept = run_descents(batches, settings, ("noisy",), given.iterations, scorer, judges)
+            swept = run_descents(
+                batches,
+                settings,
+                ("noisy",),
+                given.iterations,
+                scorer,
+                judges,
+                parts=self.folder / "parts",
+            )
         every = pd.concat([minima(path, DESCENT), minima(swept, SWEEP)], ignore_index=True)
         write_table(every.round(DECIMALS), self.folder / "minima.csv")
         return every
@@ -116,34 +124,6 @@ class ObjectiveJob:
         """Descents and the run's trained epochs on one plane (plane.csv)."""
         plane = plane_of(path, trained_epochs(self.root / "training"))
         return write_table(plane.round(DECIMALS), self.folder / "plane.csv")
-
-
-def recorded_pairs(folder: Path, limit: int = 0) -> list[UtterancePair]:
-    """The pairs of a folder's clean/ and noisy/, `limit` of them evenly spread, 0 for all.
-
-    Lengths that differ by no more than 0.1 s are cut. Raises FileNotFoundError for a missing folder or file,
-    AudioError for what cannot be read, ValueError for no recordings.
-    """
-    for side in ("clean", "noisy"):
-        if not (folder / side).is_dir():
-            raise FileNotFoundError(f"{folder / side}: no such folder; give one that holds clean/ and noisy/")
-    files = sorted(path for path in (folder / "clean").iterdir() if path.suffix.lower() in (".wav", ".flac"))
-    if not files:
-        raise ValueError(f"{folder / 'clean'}: holds no WAV or FLAC files")
-    if 0 < limit < len(files):
-        files = [files[index] for index in np.linspace(0, len(files) - 1, limit).round().astype(int)]
-    pairs = []
-    for file in files:
-        noisy_file = folder / "noisy" / file.name
-        if not noisy_file.is_file():
-            raise FileNotFoundError(f"{noisy_file}: missing; every clean file needs its noisy one")
-        clean = read_audio(file, tolerated_seconds=TOLERATED_SECONDS)
-        noisy = read_audio(noisy_file, tolerated_seconds=TOLERATED_SECONDS)
-        samples, _ = check_pair(clean, noisy, file.stem)
-        pairs.append(
-            UtterancePair(file.stem, *(signal[:samples].astype(np.float32) for signal in (clean, noisy)))
-        )
-    return pairs
 
 
 def _versions(stations: ClipStations) -> list[Version]:

@@ -157,7 +157,7 @@ def step_sizes(iterations: int) -> list[float]:
     return [float(size) for size in sizes]
 
 
-def watched_iterations(iterations: int, points: int = 22) -> list[int]:
+def watched_iterations(iterations: int, points: int = 15) -> list[int]:
     """The start, then iterations spread evenly over their logarithm, three quarters of the way, and the last."""
     spread = np.geomspace(1, iterations, points).round().astype(int)
     return sorted({0, *map(int, spread), settling_from(iterations)})
