@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
+from cmgan.job_environment import prepare_process
 
 EPILOG = epilog(
     "cmgan diagnose train.log",
@@ -71,6 +72,7 @@ def diagnose(
         code = [finding for path in model_code or [] for finding in code_findings(path)]
         if recordings:
             # Only then: it takes torch and the loss.
+            prepare_process()
             from cmgan.study.diagnosis.recordings import recordings_finding
 
             code = [recordings_finding(recordings, weights), *code]

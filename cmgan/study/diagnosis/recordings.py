@@ -63,8 +63,8 @@ def _finding(folder: Path, gains: np.ndarray, ends: pd.DataFrame, weights: LossW
     evidence = (
         f"{folder}: the loader's gain is {median:.1f} (5–95 % of {len(gains)} files: {low:.1f} to {high:.1f}). "
         f"Without a network, on {clips} clips, the weights {weights.real_imaginary:g}, {weights.magnitude:g}, "
-        f"{weights.time:g} and the published target lead from PESQ {published['pesq_start']:.2f} over {published['pesq_peak']:.2f} to "
-        f"{published['pesq']:.2f} at gain {published['gain']:.2f}; the normalised target leads to "
+        f"{weights.time:g} and the published target lead from PESQ {published['pesq_start']:.2f} over "
+        f"{published['pesq_peak']:.2f} to {published['pesq']:.2f} at gain {published['gain']:.2f}; the normalised target leads to "
         f"{normalised['pesq']:.2f}, files at RMS 1 to {scaled['pesq']:.2f}"
     )
     if harm <= MARGIN_PESQ:
