@@ -26,7 +26,7 @@ study: $(INSTALLED)
 	  $(if $(SHARE),--share $(SHARE))
 
 plan: $(INSTALLED)
-	@$(BIN)/python -m cmgan.study.plan $(ASKED)
+	@$(BIN)/python -m cmgan.study.pipeline.plan $(ASKED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest

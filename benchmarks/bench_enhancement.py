@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cmgan.enhancement import enhance
-from cmgan.generator import TSCNet
+from cmgan.enhancement.waveforms import enhance
+from cmgan.models.tscnet import TSCNet
 from cmgan.signal import SAMPLE_RATE
 
 OUTPUT = Path("results/benchmarks/enhancement.csv")

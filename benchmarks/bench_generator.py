@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cmgan.generator import TSCNet
 from cmgan.job_environment import JOB_ENVIRONMENT
+from cmgan.models.tscnet import TSCNet
 from tests.oracles.generator import LiteralTSCNet
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.bench_training_step import endless_batches, fresh_state, speech_pairs
-from cmgan.enhancement import enhance
-from cmgan.generator import TSCNet
+from cmgan.enhancement.waveforms import enhance
 from cmgan.labels import LabelSource
-from cmgan.pesq_score import pesq_score
-from cmgan.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq_score import pesq_score
+from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, Recipe
 from cmgan.signal import SAMPLE_RATE
-from cmgan.training_step import training_step
+from cmgan.training.step import training_step
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "precision.csv"
 FRAMES, BINS = 321, 201  # a crop of 2 s

@@ -14,15 +14,15 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from cmgan.checkpoints import TrainingState
 from cmgan.dataset import Batch, UtterancePair, epoch_batches
-from cmgan.discriminator import MetricDiscriminator
 from cmgan.labels import LabelSource
-from cmgan.pesq_score import PesqScore
-from cmgan.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq_score import PesqScore
+from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.models.discriminator import MetricDiscriminator
+from cmgan.models.systems import build_generator
 from cmgan.recipe import Budget, Recipe
-from cmgan.systems import build_generator
-from cmgan.training_step import training_step
+from cmgan.training.checkpoints import TrainingState
+from cmgan.training.step import training_step
 from tests.speech_like import noisy_copy, speech_like
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "training_step.csv"

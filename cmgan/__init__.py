@@ -4,20 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cmgan.discriminator import MetricDiscriminator
-    from cmgan.enhancement import enhance
-    from cmgan.generator import TSCNet
-    from cmgan.metrics import speech_metrics
-    from cmgan.mpsenet import MPSENet
+    from cmgan.enhancement.waveforms import enhance
+    from cmgan.metrics.speech import speech_metrics
+    from cmgan.models.discriminator import MetricDiscriminator
+    from cmgan.models.mpsenet import MPSENet
+    from cmgan.models.tscnet import TSCNet
 
 __all__ = ["MPSENet", "MetricDiscriminator", "TSCNet", "enhance", "speech_metrics"]
 
 _HOMES = {
-    "TSCNet": "cmgan.generator",
-    "MetricDiscriminator": "cmgan.discriminator",
-    "MPSENet": "cmgan.mpsenet",
-    "speech_metrics": "cmgan.metrics",
-    "enhance": "cmgan.enhancement",
+    "TSCNet": "cmgan.models.tscnet",
+    "MetricDiscriminator": "cmgan.models.discriminator",
+    "MPSENet": "cmgan.models.mpsenet",
+    "speech_metrics": "cmgan.metrics.speech",
+    "enhance": "cmgan.enhancement.waveforms",
 }
 
 

@@ -9,7 +9,7 @@ import papermill
 import pytest
 
 from cmgan.study import notebook_parameters
-from cmgan.study.profile import profile_from, read_settings
+from cmgan.study.pipeline.profile import profile_from, read_settings
 
 ROOT = Path(__file__).parents[1]
 KINDS = {

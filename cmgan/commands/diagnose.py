@@ -56,11 +56,11 @@ def diagnose(
 
     Likely causes come first, each with its evidence, what to change and the claim of this study that it rests on.
     """
-    from cmgan.study.diagnosis import causes, claim_verdicts
-    from cmgan.study.diagnosis.model_code import code_findings
-    from cmgan.study.diagnosis.reading import read_runs
-    from cmgan.study.diagnosis.training_log import make_log
-    from cmgan.study.diagnosis.words import in_words
+    from cmgan.diagnosis import causes, claim_verdicts
+    from cmgan.diagnosis.model_code import code_findings
+    from cmgan.diagnosis.reading import read_runs
+    from cmgan.diagnosis.training_log import make_log
+    from cmgan.diagnosis.words import in_words
 
     if not logs and not model_code and not recordings:
         stop(
@@ -73,7 +73,7 @@ def diagnose(
         if recordings:
             # Only then: it takes torch and the loss.
             prepare_process()
-            from cmgan.study.diagnosis.recordings import recordings_finding
+            from cmgan.diagnosis.recordings import recordings_finding
 
             code = [recordings_finding(recordings, weights), *code]
         table = verdicts or claim_verdicts.reference_table()

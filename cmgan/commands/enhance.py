@@ -12,7 +12,7 @@ from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, st
 from cmgan.job_environment import prepare_process
 
 if TYPE_CHECKING:
-    from cmgan.enhancement_files import EnhancedFile
+    from cmgan.enhancement.files import EnhancedFile
 
 STREAM = Path("-")
 EPILOG = epilog(
@@ -46,7 +46,7 @@ def enhance(
     *sources, target = paths
     _check_usage(sources, target, as_json)
     prepare_process()
-    from cmgan.weights import generator_from_file
+    from cmgan.models.weights import generator_from_file
 
     with input_errors():
         model = generator_from_file(weights)
@@ -79,7 +79,7 @@ def _check_usage(sources: list[Path], target: Path, as_json: bool) -> None:
 
 
 def _enhance_all(model, sources: list[Path], target: Path) -> Iterator["EnhancedFile"]:
-    from cmgan.enhancement_files import EnhancedFile, enhance_file, enhance_folder
+    from cmgan.enhancement.files import EnhancedFile, enhance_file, enhance_folder
 
     if STREAM in (*sources, target):
         yield _enhance_stream(model, sources[0], target)
@@ -102,7 +102,7 @@ def _enhance_all(model, sources: list[Path], target: Path) -> Iterator["Enhanced
 def _enhance_stream(model, source: Path, target: Path) -> "EnhancedFile":
     from dataclasses import replace
 
-    from cmgan.enhancement_files import enhance_stream
+    from cmgan.enhancement.files import enhance_stream
 
     given = sys.stdin.buffer if source == STREAM else io.BytesIO(source.read_bytes())
     if target == STREAM:

@@ -39,7 +39,7 @@ def evaluate(
     Shows each metric's mean with its 95 % interval over files (BCa bootstrap) and the number of files behind it.
     A score that cannot be computed is missing with its reason, never 0.
     """
-    from cmgan.scoring_files import pair_files, score_pairs
+    from cmgan.metrics.scoring_files import pair_files, score_pairs
     from cmgan.study.statistics import mean_interval
     from cmgan.study.table_files import write_table
 

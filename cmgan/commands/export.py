@@ -15,7 +15,7 @@ def export(
     target: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
     """Write a generator's weights for the public code: CMGAN's state dict, or MP-SENet's under `generator`."""
-    from cmgan.weights import generator_from_file, save_public_weights
+    from cmgan.models.weights import generator_from_file, save_public_weights
 
     with input_errors():
         generator = generator_from_file(weights)

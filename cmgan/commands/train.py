@@ -59,8 +59,8 @@ def train(
     prepare_process()
     from cmgan.recipe import Budget, budget_for
     from cmgan.study.arms import arm as recipe_of
-    from cmgan.training import TrainingRun
-    from cmgan.training import train as train_run
+    from cmgan.training.loop import TrainingRun
+    from cmgan.training.loop import train as train_run
 
     try:
         recipe = recipe_of(arm)

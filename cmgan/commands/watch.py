@@ -28,7 +28,7 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print once, as JSON.")] = False,
 ) -> None:
     """Show epoch, step, last losses, last and best PESQ and the time left of every training, until all are done."""
-    from cmgan.study.watching import as_text, planned, standing, summary, trainings_of
+    from cmgan.study.training.watching import as_text, planned, standing, summary, trainings_of
 
     live = sys.stdout.isatty() and not once and not as_json
     while True:

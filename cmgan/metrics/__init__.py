@@ -1,5 +1,1 @@
-"""Metrics of enhanced speech."""
-
-from cmgan.metrics.speech import METRIC_NAMES, SpeechMeasures, measure_speech, speech_metrics
-
-__all__ = ["METRIC_NAMES", "SpeechMeasures", "measure_speech", "speech_metrics"]
+"""Metrics of enhanced speech, and the processes that compute them."""

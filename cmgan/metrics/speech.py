@@ -6,8 +6,8 @@ import numpy as np
 
 from cmgan.metrics.composite import WssScale, composite, spectral_distances
 from cmgan.metrics.intelligibility import stoi
+from cmgan.metrics.pesq_score import SAMPLE_RATE, pesq_score
 from cmgan.metrics.snr import segmental_snr, si_sdr
-from cmgan.pesq_score import SAMPLE_RATE, pesq_score
 
 
 @dataclass(frozen=True)

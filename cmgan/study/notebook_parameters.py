@@ -55,7 +55,7 @@ class ObjectiveParameters:
 
 @dataclass(frozen=True)
 class TrainingParameters:
-    """04_training: after the seed, the fields of `cmgan.recipe.Budget`, and a tracker (see `cmgan.tracking`)."""
+    """04_training: after the seed, the fields of `cmgan.recipe.Budget`, and a tracker (`cmgan.training.tracking`)."""
 
     run: str
     arm: str

@@ -19,7 +19,7 @@ _RUN_AGAIN = "make study goes on where it stopped"
 class RunResults:
     """Tables of one run, each with columns arm and seed, in the order of `arms` and `seeds`.
 
-    steps, epochs, validation: the logs of `cmgan.training`, arm by arm. evaluation: a row per test utterance,
+    steps, epochs, validation: the logs of `cmgan.training.loop`, arm by arm. evaluation: a row per test utterance,
     of the unprocessed files too (arm "noisy", no seed). configs: config.json of each (arm, seed).
     """
 

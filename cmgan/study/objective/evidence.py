@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from cmgan.study.effects import MissingEvidenceError, effect_of_share, effect_of_values
-from cmgan.study.evidence import Evidence
+from cmgan.study.claims.effects import MissingEvidenceError, effect_of_share, effect_of_values
+from cmgan.study.claims.evidence import Evidence
+from cmgan.study.claims.verdicts import Effect
 from cmgan.study.objective.experiments import DESCENT, SWEEP, starts_apart
-from cmgan.study.verdicts import Effect
 
 MINIMA = "objective/minima.csv"
 

@@ -13,12 +13,13 @@ from torch import nn
 
 from cmgan import losses
 from cmgan.dataset import UtterancePair
-from cmgan.discriminator import MetricDiscriminator
 from cmgan.forward import Forward
-from cmgan.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.models.discriminator import MetricDiscriminator
+from cmgan.models.systems import stft_settings
 from cmgan.recipe import Budget, LossWeights, Recipe
 from cmgan.signal import SAMPLE_RATE, compressed_spectrum
-from cmgan.study.clip_views import loud_excerpt
+from cmgan.study.comparison.clip_views import loud_excerpt
 from cmgan.study.objective import minimiser
 from cmgan.study.objective.minimiser import (
     STARTS,
@@ -35,7 +36,6 @@ from cmgan.study.objective.minimiser import (
     watched_iterations,
 )
 from cmgan.study.table_files import write_table
-from cmgan.systems import stft_settings
 
 WITHOUT_METRIC = LossWeights(metric=0.0)
 # Quoted by users from the paper's text; its weight of the metric loss, 0.01, needs a discriminator.

@@ -9,10 +9,10 @@ import torch
 from IPython.display import HTML
 
 from cmgan.dataset import UtterancePair, load_pairs
-from cmgan.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq_workers import PesqWorkers
 from cmgan.signal import SAMPLE_RATE
-from cmgan.study.listening import Version, level_matched, within_full_scale
-from cmgan.study.listening_page import page
+from cmgan.study.comparison.listening import Version, level_matched, within_full_scale
+from cmgan.study.comparison.listening_page import page
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective.experiments import (
     DESCENT,

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from cmgan.dataset import UtterancePair
 from cmgan.forward import Forward, metric_magnitudes
-from cmgan.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.models.systems import objective, stft_settings
 from cmgan.recipe import Budget, Recipe
 from cmgan.signal import SAMPLE_RATE, StftSettings, compressed_spectrum, rms_gain, waveform_of
-from cmgan.systems import objective, stft_settings
-from cmgan.validation import listening_measures
+from cmgan.training.validation import listening_measures
 
 Start = Literal["noisy", "clean"]
 STARTS: tuple[Start, ...] = ("noisy", "clean")
@@ -179,7 +179,7 @@ def measure(
     """A row per snapshot and clip: iteration, clip, every loss term and the objective, and what a listener gets.
 
     Columns beside the terms: published_time (the time loss against the published target, whatever the recipe's),
-    score (of the judge), those of `cmgan.validation.listening_measures`, pesq and pesq_reason.
+    score (of the judge), those of `cmgan.training.validation.listening_measures`, pesq and pesq_reason.
     """
     rows, pending = [], []
     stft = stft_settings(recipe.generator, Budget())

@@ -9,10 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cmgan.study.arm_styles import NOISY_COLOUR, arm_label, arm_style
-from cmgan.study.clip_views import view_rows
+from cmgan.study.comparison.clip_plot import one_clip
+from cmgan.study.comparison.clip_views import view_rows
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.experiments import ClipStations
-from cmgan.study.plots_clip import one_clip
 from cmgan.study.statistics import seed_interval
 
 PANELS = {"pesq": "PESQ", "gain": "gain of the estimate", "inconsistency": "inconsistency"}

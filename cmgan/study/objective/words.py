@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cmgan.study.findings import bounds, in_words, number
+from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.objective.experiments import DESCENT, SWEEP, largest_harmless_weight, starts_apart
 from cmgan.study.objective.plots import setting_label

@@ -1,0 +1,1 @@
+"""Enhancing recordings of any length, and files and folders of them."""

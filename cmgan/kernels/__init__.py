@@ -1,0 +1,1 @@
+"""The compiled CPU path and the torch path that it must equal."""

@@ -1,0 +1,91 @@
+"""Wide-band PESQ of one utterance, with a reason instead of an exception where there is no score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pesq import PesqError, pesq
+
+from cmgan.metrics.process_pool import ProcessPool, WorkerError
+
+SAMPLE_RATE = 16_000
+# The C code keeps 50 utterances in fixed arrays without checking: from the 51st on it overwrites memory, and from
+# about the 60th the process dies. An utterance lasts at least 0.2 s, a pause between two more than 0.2 s, so that
+# shorter signals cannot hold that many.
+SAFE_SECONDS = 20.0
+
+_REASON_OF_CODE = {
+    PesqError.OUT_OF_MEMORY_REF: "out_of_memory",
+    PesqError.OUT_OF_MEMORY_DEG: "out_of_memory",
+    PesqError.OUT_OF_MEMORY_TMP: "out_of_memory",
+    PesqError.BUFFER_TOO_SHORT: "buffer_too_short",
+    PesqError.NO_UTTERANCES_DETECTED: "no_utterances",
+}
+
+
+@dataclass(frozen=True)
+class PesqScore:
+    """MOS-LQO, about 1.0 to 4.64, NaN where PESQ failed; reason is empty where it succeeded."""
+
+    value: float
+    reason: str = ""
+
+    @classmethod
+    def failure(cls, reason: str) -> "PesqScore":
+        """A missing score."""
+        return cls(float("nan"), reason)
+
+
+def pesq_score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int = SAMPLE_RATE) -> PesqScore:
+    """Wide-band PESQ (ITU-T P.862.2) of an estimate against its reference, both (N,), any scale.
+
+    Audio that cannot be scored gives NaN and one of the reasons: length_mismatch, buffer_too_short (below 0.25 s),
+    not_finite, silent_reference, silent_estimate, no_utterances (no active stretch of about 0.2 s),
+    out_of_memory, unknown_error, worker_crash. The last can only happen beyond SAFE_SECONDS, where more than 50
+    utterances make the C code end its process: such signals are scored in a process of their own (0.3 s more).
+    Raises ValueError for a sample rate other than 16 kHz or arrays that are not vectors of real numbers.
+    """
+    _check_arguments(reference, estimate, sample_rate)
+    if len(reference) != len(estimate):
+        return PesqScore.failure("length_mismatch")
+    if len(reference) < SAMPLE_RATE // 4:
+        return PesqScore.failure("buffer_too_short")
+    if not (np.isfinite(reference).all() and np.isfinite(estimate).all()):
+        return PesqScore.failure("not_finite")
+    if not reference.any():
+        return PesqScore.failure("silent_reference")
+    if not estimate.any():
+        return PesqScore.failure("silent_estimate")
+    # int16 holds −32768 but not its magnitude, and the package takes that of every sample.
+    reference, estimate = (
+        signal.astype(np.float64) if signal.dtype.kind in "iu" else signal for signal in (reference, estimate)
+    )
+    if len(reference) <= SAFE_SECONDS * SAMPLE_RATE:
+        return score_here(reference, estimate)
+    with ProcessPool("cmgan.metrics.pesq_score:score_here", workers=1) as pool:
+        try:
+            return pool.submit(reference, estimate).result()
+        except WorkerError as error:
+            return PesqScore.failure(error.reason)
+
+
+def score_here(reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
+    """`pesq_score` of checked floating-point signals in this process, however long they are."""
+    value = float(pesq(SAMPLE_RATE, reference, estimate, "wb", on_error=PesqError.RETURN_VALUES))
+    if np.isnan(value):
+        # Both are divided by the larger peak in float32: a far quieter estimate becomes silence there.
+        return PesqScore.failure("silent_estimate")
+    if value < 0:
+        return PesqScore.failure(_REASON_OF_CODE.get(int(value), "unknown_error"))
+    return PesqScore(value)
+
+
+def _check_arguments(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> None:
+    if sample_rate != SAMPLE_RATE:
+        raise ValueError(
+            f"sample rate {sample_rate} Hz: wide-band PESQ needs {SAMPLE_RATE} Hz, resample the audio"
+        )
+    for name, signal in (("reference", reference), ("estimate", estimate)):
+        if signal.ndim != 1:
+            raise ValueError(f"{name} has shape {signal.shape}: pass one utterance (N,)")
+        if signal.dtype.kind not in "fiu":
+            raise ValueError(f"{name} has dtype {signal.dtype}: pass real numbers")

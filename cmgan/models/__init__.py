@@ -1,0 +1,1 @@
+"""The networks: CMGAN's and MP-SENet's generators, the discriminator, and weights in the public formats."""

@@ -1,0 +1,206 @@
+"""MP-SENet's generator: a magnitude mask and a phase, decoded in parallel (arXiv 2305.13686)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmgan.models.mpsenet_signal import MPSENET_STFT, PolarSpectrum, polar
+from cmgan.models.tscnet import SubPixelConv
+from cmgan.signal import decompress
+
+HEADS = 4
+DENSE_DEPTH = 4
+
+
+class MPSENet(nn.Module):
+    """Generator with the names and shapes of the public state dict: 2,263,372 parameters at the defaults.
+
+    num_channel: width, a multiple of 4 (one share for each attention head); num_blocks: two-stage blocks;
+    num_features: odd number of frequency bins.
+    batch_first: the published code lays its tensors out as (sequences, steps, channels) but lets attention and
+    GRU read them as (steps, sequences, channels). So the block called `time_transformer` runs over the frequency
+    bins, `freq_transformer` over the frames, each over those of *all utterances of the batch* in a row: what an
+    utterance gets depends on its neighbours in the batch. False, the default, keeps that, which published weights
+    need; True runs along time, then frequency, of each utterance by itself, as the paper describes.
+    Source: public code fact, MP-SENet; details found by matching the public output.
+    """
+
+    stft_settings = MPSENET_STFT
+
+    def __init__(
+        self,
+        num_channel: int = 64,
+        num_blocks: int = 4,
+        *,
+        num_features: int = MPSENET_STFT.bins,
+        batch_first: bool = False,
+    ) -> None:
+        if num_channel < 1 or num_channel % HEADS:
+            raise ValueError(f"num_channel is {num_channel}: use a multiple of {HEADS}")
+        super().__init__()
+        self.dense_encoder = _DenseEncoder(num_channel)
+        self.TSTransformer = nn.ModuleList(
+            _TwoStageBlock(num_channel, batch_first) for _ in range(num_blocks)
+        )
+        self.mask_decoder = _MaskDecoder(num_channel, num_features)
+        self.phase_decoder = _PhaseDecoder(num_channel)
+
+    def forward(self, noisy_magnitude: Tensor, noisy_phase: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Estimated compressed magnitude and phase, (B, F, T) each, and real and imaginary parts (B, F, T, 2).
+
+        noisy_magnitude, noisy_phase (B, F, T) as `cmgan.models.mpsenet_signal.analyse` gives them, F = 201.
+        """
+        estimate = self._estimate(PolarSpectrum(noisy_magnitude, noisy_phase))
+        return estimate.magnitude, estimate.phase, estimate.real_imaginary()
+
+    def estimate_spectrum(self, noisy_spectrum: Tensor) -> tuple[Tensor, Tensor]:
+        """The same estimate with TSCNet's arguments: (B, 2, T, F) compressed → real, imaginary (B, 1, T, F)."""
+        estimate = self._estimate(polar(decompress(noisy_spectrum)))
+        real, imaginary = estimate.real_imaginary().permute(3, 0, 2, 1).unsqueeze(2)
+        return real, imaginary
+
+    def _estimate(self, noisy: PolarSpectrum) -> PolarSpectrum:
+        features = torch.stack((noisy.magnitude, noisy.phase), dim=1).transpose(2, 3)
+        encoded = self.dense_encoder(features)
+        for block in self.TSTransformer:
+            encoded = block(encoded)
+        return PolarSpectrum(noisy.magnitude * self.mask_decoder(encoded), self.phase_decoder(encoded))
+
+
+class MPSENetGenerator(MPSENet):
+    """MPSENet whose forward takes a compressed spectrum, as TSCNet's does; its state dict is the same."""
+
+    def forward(self, noisy_spectrum: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 2, T, F) compressed → estimated real and imaginary, (B, 1, T, F) each."""
+        return self.estimate_spectrum(noisy_spectrum)
+
+
+class _DenseBlock(nn.Module):
+    """Four convolutions dilated 1, 2, 4, 8 along past frames, each seeing all before it: (B, C, T, F) → same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.dense_block = nn.ModuleList(
+            nn.Sequential(
+                nn.ConstantPad2d((1, 1, 2**depth, 0), 0.0),
+                nn.Conv2d(channels * (depth + 1), channels, (2, 3), dilation=(2**depth, 1)),
+                nn.InstanceNorm2d(channels, affine=True),
+                nn.PReLU(channels),
+            )
+            for depth in range(DENSE_DEPTH)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        seen = output = features
+        for layer in self.dense_block:
+            output = layer(seen)
+            seen = torch.cat((output, seen), dim=1)
+        return output
+
+
+class _DenseEncoder(nn.Module):
+    """(B, 2, T, 201) → (B, C, T, 101)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.dense_conv_1 = nn.Sequential(
+            nn.Conv2d(2, channels, 1), nn.InstanceNorm2d(channels, affine=True), nn.PReLU(channels)
+        )
+        self.dense_block = _DenseBlock(channels)
+        self.dense_conv_2 = nn.Sequential(
+            nn.Conv2d(channels, channels, (1, 3), stride=(1, 2), padding=(0, 1)),
+            nn.InstanceNorm2d(channels, affine=True),
+            nn.PReLU(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.dense_conv_2(self.dense_block(self.dense_conv_1(features)))
+
+
+class _RecurrentFeedForward(nn.Module):
+    def __init__(self, channels: int, batch_first: bool) -> None:
+        super().__init__()
+        self.gru = nn.GRU(channels, 2 * channels, bidirectional=True, batch_first=batch_first)
+        self.linear = nn.Linear(4 * channels, channels)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        return self.linear(functional.leaky_relu(self.gru(sequences)[0]))
+
+
+class _Transformer(nn.Module):
+    """Attention, then recurrent feed-forward, each behind a layer norm and added to its input; a last layer norm."""
+
+    def __init__(self, channels: int, batch_first: bool) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, HEADS, batch_first=batch_first)
+        self.norm2 = nn.LayerNorm(channels)
+        self.ffn = _RecurrentFeedForward(channels, batch_first)
+        self.norm3 = nn.LayerNorm(channels)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        normed = self.norm1(sequences)
+        attended = sequences + self.attention(normed, normed, normed, need_weights=False)[0]
+        return self.norm3(attended + self.ffn(self.norm2(attended)))
+
+
+class _TwoStageBlock(nn.Module):
+    """A transformer on (B·F, T, C), then one on (B·T, F, C), each added to its input: (B, C, T, F) → same."""
+
+    def __init__(self, channels: int, batch_first: bool) -> None:
+        super().__init__()
+        self.time_transformer = _Transformer(channels, batch_first)
+        self.freq_transformer = _Transformer(channels, batch_first)
+
+    def forward(self, features: Tensor) -> Tensor:
+        batch, channels, frames, bins = features.shape
+        by_bin = features.permute(0, 3, 2, 1).reshape(batch * bins, frames, channels)
+        by_bin = by_bin + self.time_transformer(by_bin)
+        by_frame = by_bin.view(batch, bins, frames, channels).transpose(1, 2)
+        by_frame = by_frame.reshape(batch * frames, bins, channels)
+        by_frame = by_frame + self.freq_transformer(by_frame)
+        return by_frame.view(batch, frames, bins, channels).permute(0, 3, 1, 2)
+
+
+def _upsampling_layers(channels: int) -> list[nn.Module]:
+    return [SubPixelConv(channels), nn.InstanceNorm2d(channels, affine=True), nn.PReLU(channels)]
+
+
+class _LearnableSigmoid(nn.Module):
+    """2·sigmoid(slope_f·x), one slope for each bin: (B, F, T) → same."""
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(bins, 1))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return 2 * torch.sigmoid(self.slope * logits)
+
+
+class _MaskDecoder(nn.Module):
+    """(B, C, T, 101) → magnitude mask (B, 201, T) between 0 and 2."""
+
+    def __init__(self, channels: int, bins: int) -> None:
+        super().__init__()
+        self.dense_block = _DenseBlock(channels)
+        self.mask_conv = nn.Sequential(*_upsampling_layers(channels), nn.Conv2d(channels, 1, (1, 2)))
+        self.lsigmoid = _LearnableSigmoid(bins)
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        return self.lsigmoid(self.mask_conv(self.dense_block(encoded)).squeeze(1).transpose(1, 2))
+
+
+class _PhaseDecoder(nn.Module):
+    """(B, C, T, 101) → phase (B, 201, T) in radians."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.dense_block = _DenseBlock(channels)
+        self.phase_conv = nn.Sequential(*_upsampling_layers(channels))
+        self.phase_conv_r = nn.Conv2d(channels, 1, (1, 2))
+        self.phase_conv_i = nn.Conv2d(channels, 1, (1, 2))
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        decoded = self.phase_conv(self.dense_block(encoded))
+        phase = torch.atan2(self.phase_conv_i(decoded), self.phase_conv_r(decoded))
+        return phase.squeeze(1).transpose(1, 2)

@@ -1,0 +1,1 @@
+"""A whole run: its profile, what it would cost, and snakemake at work on it."""

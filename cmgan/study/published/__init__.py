@@ -1,0 +1,1 @@
+"""What published logs, results and code say about the collapse."""

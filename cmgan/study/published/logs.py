@@ -1,0 +1,209 @@
+"""What published training logs say about skipped discriminator steps: read from the tables of public figures."""
+
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import binom
+
+from cmgan.study.margins import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO
+from cmgan.study.statistics import proportion_interval
+
+LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
+RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl", "ssnr", "stoi", "remark")
+ALL_RUNS = "all runs"
+NEVER_SKIPS = "batch-mean fix"  # in a code_version: every batch gets a label, whatever failed
+QUANTILES = {"minimum": 0.0, "quartile_1": 0.25, "median": 0.5, "quartile_3": 0.75, "maximum": 1.0}
+
+# Where a run of the logs ended, as (run, beginning of code_version) in the table of results.
+RESULT_OF_LOG = {
+    "author-log": ("author-log, after epoch 0", "before-refactor"),
+    "reproducer-A": ("reproducer-A", "after-refactor"),
+    "reproducer-B": ("reproducer-B", "before-refactor"),
+    "user-run-before-fix": ("user run", "after-refactor"),
+    "user-run-before-fix-epoch16": ("user run", "after-refactor"),
+    "user-run-after-seed-fix": ("user run after batch-mean fix, epoch 7+", "after-refactor + batch-mean fix"),
+}
+
+
+def read_training_logs(path: str = "") -> pd.DataFrame:
+    """Logged training and validation lines; an empty path means the table that comes with the package.
+
+    Columns of LOG_COLUMNS; epoch, step and loss may be missing, disc_loss may not. Raises FileNotFoundError or
+    ValueError naming the file and what is wrong with it.
+    """
+    logs, name = _read(path, "published_training_logs.csv", LOG_COLUMNS)
+    for column in ("epoch", "step", "loss", "disc_loss"):
+        logs[column] = _numbers(logs[column], name)
+    wrong = logs.index[~(logs["disc_loss"] >= 0)]
+    if len(wrong):
+        raise ValueError(
+            f"{name}, line {wrong[0] + 2}: disc_loss is missing or negative: give the logged value"
+        )
+    unknown = sorted(set(logs["kind"]) - {"train_step", "validation"})
+    if unknown:
+        raise ValueError(f"{name}: unknown kind {', '.join(map(str, unknown))}: use train_step or validation")
+    return logs
+
+
+def read_results(path: str = "") -> pd.DataFrame:
+    """Published end results; an empty path means the table that comes with the package. Errors as above.
+
+    Columns of RESULT_COLUMNS and validation_loss, taken from the remark where it tells one.
+    """
+    results, name = _read(path, "published_results.csv", RESULT_COLUMNS)
+    for column in ("pesq", "csig", "cbak", "covl", "ssnr", "stoi"):
+        results[column] = _numbers(results[column], name)
+    told = results["remark"].astype(str).str.extract(r"validation loss ([0-9.]+[0-9])", expand=False)
+    return results.assign(validation_loss=told.astype(float))
+
+
+def skip_table(logs: pd.DataFrame) -> pd.DataFrame:
+    """How many logged discriminator losses of training steps are those of a skipped step, a run a row and overall.
+
+    A skipped step logs exactly 0.0. One row per run and one for ALL_RUNS: run, code_version, lines, zeros, share,
+    low, high (exact 95 % interval of the skip rate, lines taken as independent), nearly_zero (0 < loss <
+    NEARLY_ZERO), chance_at_claim: how likely that few zeros are when CLAIMED_SKIP_SHARE of the steps are skipped.
+    Overall count only lines that can show a skip (not those of code changed never to skip) and have a step
+    number (lines without one may repeat lines quoted elsewhere).
+    """
+    steps = logs[logs["kind"] == "train_step"]
+    counted = steps["step"].notna() & ~steps["code_version"].str.contains(NEVER_SKIPS, regex=False)
+    rows = [
+        _skips(group, run, group["code_version"].iloc[0]) for run, group in steps.groupby("run", sort=False)
+    ]
+    rows.append(_skips(steps[counted], ALL_RUNS, ""))
+    return pd.DataFrame(rows)
+
+
+def discriminator_losses(logs: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Quantiles of the logged discriminator loss by run and kind, with where the run ended.
+
+    Columns run, code_version, kind, lines, those of QUANTILES, in_band (share of lines in HEALTHY_BAND), below_band,
+    loss_minimum and loss_median of the generator's loss, final_pesq (NaN where it is not known).
+    """
+    rows = []
+    for (run, kind), group in logs.groupby(["run", "kind"], sort=False):
+        loss = group["disc_loss"]
+        rows.append(
+            {
+                "run": run,
+                "code_version": group["code_version"].iloc[0],
+                "kind": kind,
+                "lines": len(group),
+                **{name: loss.quantile(quantile) for name, quantile in QUANTILES.items()},
+                "in_band": loss.between(*HEALTHY_BAND).mean(),
+                "below_band": (loss < HEALTHY_BAND[0]).mean(),
+                "loss_minimum": group["loss"].min(),
+                "loss_median": group["loss"].median(),
+                "final_pesq": final_pesq(run, results),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def losses_with_results(logs: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Every logged training step with the final PESQ of its run: run, code_version, disc_loss, final_pesq."""
+    steps = logs.loc[logs["kind"] == "train_step", ["run", "code_version", "disc_loss"]]
+    return steps.assign(final_pesq=[final_pesq(run, results) for run in steps["run"]]).reset_index(drop=True)
+
+
+def final_pesq(run: str, results: pd.DataFrame) -> float:
+    """PESQ that a run of the logs ended with, NaN where nobody told."""
+    if run not in RESULT_OF_LOG:
+        return float("nan")
+    name, version = RESULT_OF_LOG[run]
+    chosen = (results["run"] == name) & results["code_version"].astype(str).str.startswith(version)
+    return float(results.loc[chosen, "pesq"].iloc[0]) if chosen.any() else float("nan")
+
+
+def skips_in_words(skips: pd.DataFrame) -> str:
+    """What the skip table says about the claimed share (Markdown); frame of `skip_table`."""
+    overall = skips[skips["run"] == ALL_RUNS].iloc[0]
+    largest = skips[skips["run"] != ALL_RUNS].sort_values("lines").iloc[-1]
+    able = (skips["run"] != ALL_RUNS) & ~skips["code_version"].str.contains(NEVER_SKIPS, regex=False)
+    excluded = skips.loc[able & (skips["high"] < CLAIMED_SKIP_SHARE), "run"]
+    return (
+        f"Of {overall['lines']} lines that could show a skipped step, **{overall['zeros']}** log a loss of "
+        f"exactly 0: by the 95 % interval at most {100 * overall['high']:.1f} % of the steps are skipped "
+        f"({largest['run']} has {largest['lines']} of the lines). "
+        f"{overall['nearly_zero']} lines are below {NEARLY_ZERO:g} without being 0, which a skipped step cannot "
+        f"be. With a skip rate of {100 * CLAIMED_SKIP_SHARE:.0f} % so few zeros have a probability of "
+        f"{overall['chance_at_claim']:.0e}. Taken alone, the lines of "
+        f"{', '.join(excluded) if len(excluded) else 'no run'} exclude that rate."
+    )
+
+
+def losses_in_words(losses: pd.DataFrame) -> str:
+    """Whether losses in the healthy band go with a good end (Markdown); frame of `discriminator_losses`."""
+    known = losses[(losses["kind"] == "train_step") & losses["final_pesq"].notna()]
+    if known.empty:
+        return "For none of these runs is the final PESQ known."
+    best = known.loc[known["final_pesq"].idxmax()]
+    low, high = HEALTHY_BAND
+    return (
+        f"The run with the highest PESQ ({best['run']}, {best['final_pesq']:.2f}) logged "
+        f"{100 * best['in_band']:.0f} % of its {best['lines']} losses between {low:g} and {high:g}, the band "
+        f"called healthy, and {100 * best['below_band']:.0f} % below it; its median is {best['median']:.4f}."
+    )
+
+
+def validation_in_words(results: pd.DataFrame) -> str:
+    """How PESQ and validation loss moved together where both were published (Markdown); frame of `read_results`."""
+    both = results[results["validation_loss"].notna() & results["pesq"].notna()]
+    if len(both) < 2:
+        return "Nobody published PESQ and validation loss of the same epochs."
+    loss, pesq = both["validation_loss"], both["pesq"]
+    return (
+        f"In the {len(both)} epochs with both, PESQ goes from {pesq.iloc[0]:.2f} to {pesq.iloc[-1]:.2f} while the "
+        f"validation loss goes from {loss.iloc[0]:.4f} to {loss.iloc[-1]:.4f} and never leaves {loss.min():.4f} to "
+        f"{loss.max():.4f}."
+    )
+
+
+def _skips(steps: pd.DataFrame, run: str, code_version: str) -> dict[str, object]:
+    zeros = int((steps["disc_loss"] == 0).sum())
+    interval = proportion_interval(zeros, len(steps))
+    return {
+        "run": run,
+        "code_version": code_version,
+        "lines": len(steps),
+        "zeros": zeros,
+        "share": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "nearly_zero": int(((steps["disc_loss"] > 0) & (steps["disc_loss"] < NEARLY_ZERO)).sum()),
+        "chance_at_claim": float(binom.cdf(zeros, len(steps), CLAIMED_SKIP_SHARE)),
+    }
+
+
+def _read(path: str, packaged: str, columns: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
+    source = Path(path) if path else resources.files("cmgan.study.published") / "data" / packaged
+    if not source.is_file():
+        raise FileNotFoundError(
+            f"{source}: no such file; give a CSV or leave the path empty for the packaged one"
+        )
+    with source.open(encoding="utf-8") as file:
+        try:
+            frame = pd.read_csv(file)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{source}: not a CSV table ({error}); give one with {', '.join(columns)}"
+            ) from error
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"{source}: lacks the column {', '.join(missing)}; a table has {', '.join(columns)}")
+    if frame.empty:
+        raise ValueError(f"{source}: holds no rows; give at least one")
+    return frame, str(source)
+
+
+def _numbers(values: pd.Series, name: str) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = values.index[numbers.isna() & values.notna()]
+    if len(wrong):
+        line = wrong[0] + 2
+        raise ValueError(
+            f"{name}, line {line}: {values.name} is {values[wrong[0]]!r}; give a number or nothing"
+        )
+    return numbers

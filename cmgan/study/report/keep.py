@@ -1,0 +1,91 @@
+"""Keep a run without recordings, networks and machine paths: python -m cmgan.study.report.keep results/RUN FOLDER."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+import yaml
+
+from cmgan.study.claims.judging import judge_run
+from cmgan.study.comparison.tables import compare
+from cmgan.study.paths import repository_root
+from cmgan.study.report.figures import draw_figures, figure_frames
+from cmgan.study.report.page import write_report
+from cmgan.study.report.redraw import redraw_run
+from cmgan.study.run_results import load_run
+from cmgan.study.table_files import write_table
+
+# Tables, figures and settings; no audio, no generator, no executed notebook, which name paths.
+KEPT = (
+    "timing.csv",
+    "training/*/*.csv",
+    "training/*/config.json",
+    "evaluation/*.csv",
+    "objective/**/*.csv",
+    "silence/**/*.csv",
+    "evidence/**/*.csv",
+    "report/figures/one_clip.csv",
+)
+TEXT = {".csv", ".json", ".yaml", ".html", ".md", ".svg", ".tex"}
+
+
+def keep_run(run: Path, folder: Path) -> Path:
+    """Copy what a finished run found to `folder` and write its report there again; returns the report.
+
+    Recordings are named in data/manifest.csv without the folders above them, and the corpus by its folder's name.
+    Judged anew by the rules of this checkout. Raises FileNotFoundError for a run that is not finished, ValueError
+    where `folder` holds something already or a path of this machine is left in a file.
+    """
+    if not (run / "report" / "index.html").is_file():
+        raise FileNotFoundError(
+            f"{run} has no report: finish the run first (make study goes on where it stopped)"
+        )
+    if folder.exists() and any(path.suffix != ".md" for path in folder.iterdir()):
+        raise ValueError(f"{folder} holds something already: remove it or choose another folder")
+    for file in (file for pattern in KEPT for file in run.glob(pattern) if file.is_file()):
+        copy = folder / file.relative_to(run)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    settings = yaml.safe_load((run / "profile.yaml").read_text())
+    machine_paths = {str(run.resolve()), str(repository_root()), settings["corpus_path"]} - {""}
+    settings["corpus_path"] = Path(settings["corpus_path"]).name
+    (folder / "profile.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    manifest = pd.read_csv(run / "data" / "manifest.csv")
+    for column in ("clean_path", "noisy_path"):
+        manifest[column] = ["/".join(Path(path).parts[-3:]) for path in manifest[column]]
+    write_table(manifest, folder / "data" / "manifest.csv")
+    results = load_run(folder, settings["arms"], settings["seeds"])
+    compared, judged = compare(results), judge_run(results)
+    draw_figures(figure_frames(results, compared, judged), folder / "report" / "figures")
+    # Those of networks, recordings and other notebooks come from their CSV files.
+    redraw_run(folder)
+    report = write_report(results, compared, judged)
+    _refuse_machine_paths(folder, machine_paths)
+    return report
+
+
+def _refuse_machine_paths(folder: Path, machine_paths: set[str]) -> None:
+    for file in folder.rglob("*"):
+        if file.suffix in TEXT:
+            found = [path for path in machine_paths if path in file.read_text()]
+            if found:
+                raise ValueError(f"{file} names {found[0]}: do not publish it as it is")
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="a finished run's folder, e.g. results/laptop")],
+    folder: Annotated[Path, typer.Argument(help="where to keep it, e.g. results/reference")],
+) -> None:
+    """Keep what a run found, fit to be published: tables, figures and the report."""
+    try:
+        report = keep_run(run, folder)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(f"Kept: {report}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

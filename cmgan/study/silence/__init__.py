@@ -1,0 +1,1 @@
+"""When PESQ fails, and what that does to labels and validation."""

@@ -1,0 +1,1 @@
+"""Training the arms, watching them, and what their logs say."""

@@ -1,0 +1,1 @@
+"""A training run: its folder and how it resumes, step, loop, validation and tracking."""

@@ -1,0 +1,98 @@
+"""A training run: what it trains on, how and how long, and the folder that it works in and ends in."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cmgan.recipe import Budget, Recipe
+
+DISCRIMINATORS = "discriminators.pt"
+LOGS = ("steps.csv", "epochs.csv", "validation.csv")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One run: what to train on, how, how long, from which seed, and what to call it in messages.
+
+    tracker: where it can be watched, "" for nowhere (see `tracking`); checkpoint_steps: steps between two
+    checkpoints within an epoch. The result depends on neither.
+    """
+
+    manifest: Path
+    output: Path
+    recipe: Recipe
+    budget: Budget
+    seed: int
+    name: str
+    tracker: str = ""
+    checkpoint_steps: int = 100
+
+    def identity(self) -> dict:
+        """Everything that decides the result; a run is resumed only when this is unchanged."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "recipe": asdict(self.recipe),
+            "budget": asdict(self.budget),
+            "manifest_sha256": hashlib.sha256(self.manifest.read_bytes()).hexdigest(),
+        }
+
+    @property
+    def unfinished(self) -> Path:
+        """Where everything lies until the run is complete."""
+        return self.output / "unfinished"
+
+
+def is_complete(run: TrainingRun) -> bool:
+    """Whether the run's folder holds its result: generator.pt moves there last.
+
+    Raises ValueError when it holds the result of other settings: a result is never overwritten in passing.
+    """
+    if not (run.output / "generator.pt").exists():
+        return False
+    config = json.loads((run.output / "config.json").read_text())
+    # A run of an earlier version lacks settings that came later: it had their defaults.
+    defaults = {"recipe": asdict(Recipe()), "budget": asdict(Budget())}
+    there = _flat(config | {name: all_of | config[name] for name, all_of in defaults.items()})
+    wanted = _flat(json.loads(json.dumps(run.identity())))
+    differences = [
+        f"{name} {there.get(name)} there, {value} asked for"
+        for name, value in wanted.items()
+        if there.get(name) != value
+    ]
+    if differences:
+        raise ValueError(
+            f"{run.output} holds a run with other settings ({'; '.join(differences)}): "
+            "choose another run name or remove that folder"
+        )
+    return True
+
+
+def make_working_folder(run: TrainingRun) -> None:
+    """Make `unfinished` with the run's config.json; what other settings left there is thrown away."""
+    config = run.unfinished / "config.json"
+    identity = json.dumps(run.identity(), indent=2)
+    if config.exists() and config.read_text() != identity:
+        for leftover in run.unfinished.iterdir():
+            leftover.unlink()
+    run.unfinished.mkdir(parents=True, exist_ok=True)
+    config.write_text(identity)
+
+
+def move_results_up(run: TrainingRun) -> None:
+    """Move the finished files out of `unfinished`, generator.pt last, and remove what is left there."""
+    adversarial = (DISCRIMINATORS,) if (run.unfinished / DISCRIMINATORS).is_file() else ()
+    for name in ("generator_best.pt", *adversarial, *LOGS, "config.json", "generator.pt"):
+        (run.unfinished / name).replace(run.output / name)
+    for leftover in run.unfinished.iterdir():
+        leftover.unlink()
+    run.unfinished.rmdir()
+
+
+def _flat(nested: dict, prefix: str = "") -> dict[str, object]:
+    """{"budget": {"epochs": 2}} → {"budget.epochs": 2}."""
+    items: dict[str, object] = {}
+    for name, value in nested.items():
+        items |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return items

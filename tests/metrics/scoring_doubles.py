@@ -1,0 +1,46 @@
+"""Functions that stand in for PESQ in a worker process: the first sample of the estimate says what happens."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cmgan.metrics.pesq_score import PesqScore
+
+CRASH, HANG, RAISE = -1.0, -2.0, -3.0
+
+
+def echo(_reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
+    """The estimate's first sample as the score, late for small ones, unless it is CRASH, HANG or RAISE."""
+    value = float(estimate[0])
+    if value == CRASH:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if value == HANG:
+        time.sleep(60)
+    if value == RAISE:
+        raise ValueError("told to raise")
+    time.sleep(0.05 / (1 + value))
+    return PesqScore(value)
+
+
+def process_id() -> int:
+    """Which process answers."""
+    return os.getpid()
+
+
+def loaded_modules() -> list[str]:
+    """What the process has imported once PESQ and the metrics are."""
+    import sys
+
+    import cmgan.metrics.pesq_score
+    import cmgan.metrics.speech
+
+    return sorted({module.split(".")[0] for module in sys.modules} | {cmgan.__name__})
+
+
+def write_then_hang(path: str) -> None:
+    """Leave the process's number in a file and never return."""
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(60)

@@ -1,0 +1,128 @@
+"""The pool lives through what its calls do to their processes, and dies with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cmgan.metrics.process_pool import ProcessPool, WorkerError, WorkerStartError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _wait_until_gone(process: int, seconds: float = 10) -> bool:
+    for _ in range(round(seconds / 0.02)):
+        if not _alive(process):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _alive(process: int) -> bool:
+    # A killed process whose parent is gone may stay as a zombie where nothing reaps it.
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="there is no /proc to look processes up in"
+)
+
+
+def test_workers_import_neither_torch_nor_scipy():
+    with ProcessPool("tests.metrics.scoring_doubles:loaded_modules", 1) as pool:
+        loaded = pool.submit().result()
+    assert {"cmgan", "pesq", "numpy"} <= set(loaded)
+    assert not {"torch", "scipy", "pandas"} & set(loaded)
+
+
+@needs_proc
+def test_leaving_the_block_ends_the_workers_and_cancels_what_waits():
+    with ProcessPool("tests.metrics.scoring_doubles:process_id", 1) as pool:
+        worker = pool.submit().result()
+        assert _alive(worker)
+    assert _wait_until_gone(worker)
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit()
+
+
+@needs_proc
+def test_leaving_the_block_does_not_wait_for_a_call_that_hangs(tmp_path):
+    with ProcessPool("tests.metrics.scoring_doubles:write_then_hang", 1) as pool:
+        hanging, queued = (pool.submit(str(tmp_path / name)) for name in ("hanging", "queued"))
+        while not (tmp_path / "hanging").exists():
+            time.sleep(0.01)
+    assert isinstance(hanging.exception(), WorkerError)
+    assert queued.cancelled()
+    assert _wait_until_gone(int((tmp_path / "hanging").read_text()))
+
+
+PARENT = """
+import sys, time
+from cmgan.metrics.process_pool import ProcessPool
+pool = ProcessPool("tests.metrics.scoring_doubles:process_id", 2)
+ids = {pool.submit().result() for _ in range(20)}
+print(*ids, flush=True)
+time.sleep(60)
+"""
+
+
+@needs_proc
+def test_workers_notice_that_their_parent_was_killed():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    workers = [int(number) for number in parent.stdout.readline().split()]
+    assert workers
+    assert all(map(_alive, workers))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert all(map(_wait_until_gone, workers))
+
+
+ORPHANING_PARENT = """
+import sys, time
+from cmgan.metrics.process_pool import ProcessPool
+ProcessPool("tests.metrics.scoring_doubles:write_then_hang", 1, timeout_s=1.0).submit(sys.argv[1])
+time.sleep(60)
+"""
+
+
+@needs_proc
+def test_a_hanging_worker_ends_at_its_limit_even_when_its_parent_is_gone(tmp_path):
+    note = tmp_path / "worker"
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANING_PARENT, str(note)], cwd=ROOT)
+    while not (note.exists() and note.read_text()):
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    assert _wait_until_gone(int(note.read_text()))
+
+
+@needs_proc
+def test_an_interrupt_of_the_process_group_leaves_the_decision_to_the_parent():
+    with ProcessPool("tests.metrics.scoring_doubles:process_id", 1) as pool:
+        worker = pool.submit().result()
+        os.kill(worker, signal.SIGINT)
+        assert pool.submit().result() == worker
+
+
+def test_a_function_that_cannot_be_imported_is_an_error_not_a_wait(capfd):
+    with (
+        ProcessPool("tests.metrics.scoring_doubles:no_such_function", 1) as pool,
+        pytest.raises(WorkerStartError, match=r"no_such_function.*before its first call"),
+    ):
+        pool.submit().result()
+    assert "no_such_function" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("workers", "timeout_s", "message"), [(0, None, "workers"), (1, 0.0, "timeout_s")])
+def test_senseless_settings_are_refused(workers, timeout_s, message):
+    with pytest.raises(ValueError, match=message):
+        ProcessPool("tests.metrics.scoring_doubles:process_id", workers, timeout_s)

@@ -1,0 +1,117 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cmgan.study.comparison import replication
+from cmgan.study.comparison.replication import arm_markdown, arm_table, seed_differences
+from cmgan.study.comparison.replication_mechanism import correlation_table, mechanism_by_seed
+from cmgan.study.paths import evaluation_table
+from tests.simulated_run import COLLAPSE, simulate_run
+
+ARMS = ("published", "normalised_target", "skip_56")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folders = [tmp_path_factory.mktemp(name) / name for name in ("first", "second")]
+    for folder, seeds in zip(folders, ((0, 1, 2), (3, 4)), strict=True):
+        simulate_run(folder, arms=ARMS, seeds=seeds, epochs=2)
+    return folders
+
+
+def test_every_seed_of_every_run_is_compared_with_its_own_published(runs):
+    differences = seed_differences(runs)
+    assert differences.groupby("run")["seed"].unique().map(sorted).to_dict() == {
+        "first": [0, 1, 2],
+        "second": [3, 4],
+    }
+    by_hand = (
+        pd.read_csv(evaluation_table(runs[1], "skip_56", 4))["pesq"]
+        - pd.read_csv(evaluation_table(runs[1], "published", 4))["pesq"]
+    ).mean()
+    row = differences[(differences["arm"] == "skip_56") & (differences["seed"] == 4)].iloc[0]
+    assert row["difference"] == pytest.approx(by_hand)
+
+
+def test_arms_with_a_batch_size_of_their_own_are_compared_at_that_size(tmp_path):
+    arms = ("published", "published_batch_2", "normalised_target_batch_2")
+    run = simulate_run(tmp_path / "run", arms=arms, seeds=(0,), epochs=2)
+    differences = seed_differences([run])
+    assert differences["arm"].tolist() == ["normalised_target_batch_2"]
+    scores = [pd.read_csv(evaluation_table(run, arm, 0))["pesq"].mean() for arm in arms]
+    assert differences["difference"].iloc[0] == pytest.approx(scores[2] - scores[1])
+
+
+def test_a_known_effect_is_found_with_an_interval_over_seeds(runs):
+    table = arm_table(seed_differences(runs)).set_index(["run", "arm"])
+    effect = table.loc["all", "normalised_target"]
+    assert (effect["seeds"], effect["seeds_above"], effect["seeds_below"]) == (5, 5, 0)
+    assert effect["low"] < COLLAPSE < effect["high"]
+    assert table.loc[("all", "skip_56"), "low"] < 0 < table.loc[("all", "skip_56"), "high"]
+    assert table.loc[("second", "skip_56"), "seeds"] == 2
+
+
+def test_the_markdown_table_holds_all_runs_together_with_the_most_seeds_first(runs):
+    lines = arm_markdown(arm_table(seed_differences(runs))).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| normalised_target", "| skip_56"]
+    assert lines[2].startswith("| normalised_target | normalised | +0.")
+    assert lines[2].endswith("| 5 of 5 |")
+
+
+def test_each_seeds_change_is_that_of_its_own_two_trainings_after_the_last_epoch(runs):
+    frame = mechanism_by_seed(runs, seed_differences(runs))
+    assert list(zip(frame["run"], frame["seed"], strict=True)) == [
+        ("first", 0),
+        ("first", 1),
+        ("first", 2),
+        ("second", 3),
+        ("second", 4),
+    ]
+    last = [
+        pd.read_csv(runs[1] / "training" / f"{arm}-4" / "epochs.csv").iloc[-1]["inconsistency"]
+        for arm in ("normalised_target", "published")
+    ]
+    assert frame["inconsistency"].iloc[-1] == pytest.approx(last[0] - last[1])
+
+
+def test_what_falls_where_pesq_rises_is_correlated_with_it_and_what_stays_is_not():
+    frame = pd.DataFrame({"pesq": np.arange(8.0), "inconsistency": -(np.arange(8.0) ** 3)})
+    frame["phase_error"] = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
+    frame["loss_magnitude"] = 0.1
+    table = correlation_table(frame).set_index("quantity")
+    assert table.loc["inconsistency", "correlation"] == pytest.approx(-1)
+    assert table.loc["phase_error", "correlation"] == pytest.approx(0)
+    assert np.isnan(table.loc["loss_magnitude", "correlation"])
+    assert (table["seeds"] == 8).all()
+
+
+def test_one_seed_has_no_interval(runs):
+    differences = seed_differences(runs[1:])
+    table = arm_table(differences[differences["seed"] == 3])
+    assert np.isnan(table["low"]).all()
+
+
+def test_a_run_without_published_is_named(tmp_path):
+    simulate_run(tmp_path / "run", arms=("normalised_target",), seeds=(0,), epochs=2)
+    with pytest.raises(FileNotFoundError, match="no arm beside published"):
+        seed_differences([tmp_path / "run"])
+
+
+def test_the_command_writes_tables_and_figure(runs, tmp_path, capsys):
+    replication.main(tmp_path, runs)
+    assert "normalised_target" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "arms.csv",
+        "arms.md",
+        "correlations.csv",
+        "mechanism.csv",
+        "mechanism.pdf",
+        "mechanism.png",
+        "mechanism.svg",
+        "seeds.csv",
+        "seeds.pdf",
+        "seeds.png",
+        "seeds.svg",
+    ]
+    assert Image.open(tmp_path / "seeds.png").width > 1000

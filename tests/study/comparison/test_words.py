@@ -1,0 +1,129 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmgan.study.comparison.words import (
+    FELL,
+    HELD,
+    UNCLEAR,
+    bounds,
+    differences_in_words,
+    fall_verdicts,
+    falls_in_words,
+    number,
+    skips_in_words,
+    what_losses_did,
+)
+
+
+def falls(intervals):
+    rows = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "peak": 2.0,
+            "final_epoch": 9,
+            "final": 1.5,
+            "fall": (low + high) / 2,
+            "low": low,
+            "high": high,
+        }
+        for arm, seeds in intervals.items()
+        for seed, (low, high) in enumerate(seeds)
+    ]
+    return pd.DataFrame(rows)
+
+
+def differences(low, high, smallest=None, largest=None):
+    mean = (low + high) / 2
+    row = {
+        "arm": "recommended",
+        "baseline": "published",
+        "metric": "pesq",
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "utterances": 20,
+        "seeds": 2,
+        "smallest": mean if smallest is None else smallest,
+        "largest": mean if largest is None else largest,
+    }
+    return pd.DataFrame([row])
+
+
+@pytest.mark.parametrize(
+    ("intervals", "verdict"),
+    [
+        ([(0.2, 0.6), (0.15, 0.5)], FELL),
+        ([(0.2, 0.6), (0.05, 0.5)], UNCLEAR),
+        ([(-0.1, 0.05), (0.0, 0.0)], HELD),
+        ([(-0.1, 0.05), (0.0, 0.2)], UNCLEAR),
+        ([(np.nan, np.nan)], UNCLEAR),
+    ],
+)
+def test_an_arm_falls_or_holds_only_when_every_seed_says_so(intervals, verdict):
+    assert fall_verdicts(falls({"published": intervals})) == {"published": verdict}
+
+
+def test_a_single_epoch_cannot_show_that_an_arm_holds():
+    table = falls({"published": [(0.0, 0.0)]}).assign(final_epoch=1)
+    assert fall_verdicts(table) == {"published": UNCLEAR}
+
+
+def test_only_verdicts_that_some_arm_has_get_a_sentence():
+    table = falls({"published": [(0.3, 0.5)], "recommended": [(0.0, 0.0)]})
+    by_arm = table.drop(columns=["peak", "final"])
+    fell, held = falls_in_words(table, by_arm)
+    assert "`published`" in fell
+    assert "0.40 [0.30, 0.50]" in fell
+    assert "`recommended`" not in fell
+    assert "did not fall" in held
+
+
+def test_losses_are_not_mentioned_when_nothing_fell():
+    assert what_losses_did(falls({"published": [(0.0, 0.0)]}), pd.DataFrame()) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "wording"),
+    [
+        (differences(0.2, 0.4), "is higher than"),
+        (differences(-0.4, -0.2), "is lower than"),
+        (differences(-0.1, 0.4), "is not clearly apart from"),
+        (differences(-0.05, 0.05), "is within 0.1 of"),
+        (differences(-0.05, 0.05, smallest=-0.3, largest=0.3), "is not clearly apart from"),
+        (differences(0.2, 0.4, smallest=-0.1, largest=0.7), "the seeds disagree in sign"),
+        (differences(np.nan, np.nan), "too few utterances"),
+    ],
+)
+def test_differences_are_worded_by_their_intervals_and_seeds(row, wording):
+    (sentence,) = differences_in_words(row)
+    assert wording in sentence
+
+
+def test_arms_with_the_same_relation_share_a_sentence():
+    table = pd.concat([differences(0.2, 0.4), differences(0.3, 0.5).assign(arm="normalised_target")])
+    (sentence,) = differences_in_words(table)
+    assert "`recommended` (+0.30" in sentence
+    assert "`normalised_target` (+0.40" in sentence
+
+
+def test_many_arms_are_named_with_the_range_of_their_numbers_only():
+    arms = [f"skip_{number}" for number in range(9)]
+    table = pd.concat(
+        [differences(0.1 * i + 0.1, 0.1 * i + 0.3).assign(arm=arm) for i, arm in enumerate(arms)]
+    )
+    (sentence,) = differences_in_words(table)
+    assert all(f"`{arm}`" in sentence for arm in arms)
+    assert "(+0.20 to +1.00;" in sentence
+    assert "[" not in sentence
+
+
+def test_a_run_without_skipping_arms_says_so():
+    assert "No arm" in skips_in_words(pd.DataFrame({"arm": ["recommended"], "labels": ["mask"]}))
+
+
+def test_numbers_have_a_true_minus_and_no_negative_zero():
+    assert number(-0.001) == "0.00"
+    assert number(-0.5, "+.2f") == "−0.50"
+    assert bounds(np.nan, np.nan) == "[no interval]"

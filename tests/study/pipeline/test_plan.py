@@ -1,0 +1,70 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmgan.study.pipeline.plan import Cost, plan_in_words, plan_of
+from cmgan.study.pipeline.run import checked_profile, placement
+from data_prep.audio import write_audio
+from tests.speech_like import speech_like
+
+ROOT = Path(__file__).parents[3]
+COST = Cost(
+    "CPU", step_seconds=2.0, validation_seconds=0.5, peak_mib=2048, network_bytes=2**20, log_row_bytes=1024
+)
+
+
+def _plan(config, profile="laptop", corpus=""):
+    return plan_of(checked_profile(ROOT, profile, corpus, [*config, "run=planned_only"]), ROOT)
+
+
+def test_a_plan_multiplies_measured_steps_and_validations_by_what_the_profile_asks_for():
+    plan = _plan(
+        [
+            "arms=[published,skip_56]",
+            "seeds=[0,1,2]",
+            "epochs=10",
+            "batch_size=4",
+            "train_utterances=30",
+            "validation_utterances=8",
+            "validated_utterances=6",
+            "test_utterances=36",
+        ]
+    )
+    assert (plan.trainings, plan.steps) == (6, 70)
+    assert plan.training_hours(COST) == pytest.approx((70 * 2.0 + 10 * 6 * 0.5) / 3600)
+    assert plan.evaluation_hours(COST) == pytest.approx(18 / 3600)
+    words = "\n".join(plan_in_words(plan, COST))
+    assert "6 trainings" in words
+    assert "One training: 2 min 50 s" in words
+    assert "on such a device: 18 min 48 s" in words
+
+
+def test_a_folder_is_counted_as_the_preparation_would_split_it(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("p1_001", "p1_002", "p1_003", "p2_001"):
+        for kind in ("clean", "noisy"):
+            write_audio(tmp_path / kind / f"{name}.wav", speech_like(rng, 0.6))
+    plan = _plan(["batch_size=1", "epochs=2"], "study", str(tmp_path))
+    assert plan.utterances["test"] == 1
+    assert plan.steps == 2 * plan.utterances["train"]
+
+
+def test_a_plan_is_measured_with_steps_of_the_profile_s_own_size():
+    command = [sys.executable, "-m", "cmgan.study.pipeline.plan", "smoke", "--config", "run=planned_only"]
+    shown = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ
+    ).stdout
+    assert "2 arms × 2 seeds = 4 trainings" in shown
+    assert "s a step" in shown
+
+
+def test_a_cluster_without_profile_or_plugin_is_named_before_anything_runs(monkeypatch):
+    with pytest.raises(ValueError, match="unknown cluster 'lsf': use one of slurm"):
+        placement(ROOT, "lsf")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ValueError, match="pip install snakemake-executor-plugin-slurm"):
+        placement(ROOT, "slurm")

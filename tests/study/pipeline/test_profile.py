@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from cmgan.study.pipeline.profile import parse_override, profile_from, read_settings
+
+PROFILES = Path(__file__).parents[3] / "notebooks" / "profiles"
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop"])
+def test_profiles_on_the_embedded_corpus_are_valid_as_they_are(name):
+    assert profile_from(read_settings(name, PROFILES, {})).run == name
+
+
+@pytest.mark.parametrize("name", ["study", "paper"])
+def test_profiles_on_recorded_speech_are_valid_with_a_corpus(name):
+    assert profile_from(read_settings(name, PROFILES, {"corpus_path": "speech"})).run == name
+
+
+def test_only_a_corpus_that_can_be_downloaded_needs_no_folder():
+    assert profile_from(read_settings("paper", PROFILES, {})).corpus_path == ""
+    with pytest.raises(ValueError, match="CORPUS="):
+        profile_from(read_settings("study", PROFILES, {}))
+
+
+def test_overrides_replace_settings_with_yaml_values():
+    overrides = dict(parse_override(text) for text in ("seeds=[3]", "generator_learning_rate=1.0e-3"))
+    profile = profile_from(read_settings("laptop", PROFILES, overrides))
+    assert profile.seeds == [3]
+    assert profile.budget().generator_learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("epoch=3", "unknown setting epoch"),
+        ("arms=[published, fixed]", "unknown arm 'fixed'"),
+        ("generator_learning_rate=5e-4", r"5\.0e-4"),
+        ("channels=18", "multiple of 4"),
+        ("corpus=librispeech", "synthetic, folder, voicebank"),
+        ("seeds=[]", "seeds"),
+        ("run=trial epochs=3", "names a folder"),
+    ],
+)
+def test_a_bad_override_is_refused_in_one_line_that_says_what_to_use(override, named):
+    with pytest.raises(ValueError, match=named) as caught:
+        profile_from(read_settings("laptop", PROFILES, dict([parse_override(override)])))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_profile_lists_the_profiles():
+    with pytest.raises(
+        ValueError, match=r"unknown profile 'desktop': use one of laptop, paper, smoke, study"
+    ):
+        read_settings("desktop", PROFILES, {})
+
+
+def test_an_override_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="setting=value"):
+        parse_override("epochs")

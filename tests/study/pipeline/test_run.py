@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from cmgan.study.pipeline.locks import part_of_run, whole_run
+from cmgan.study.pipeline.run import checked_profile, shared_out
+
+ROOT = Path(__file__).parents[3]
+
+
+def _refused(corpus="", config=(), profile="laptop"):
+    with pytest.raises((ValueError, OSError)) as caught:
+        checked_profile(ROOT, profile, corpus, list(config))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_missing_corpus_folder_is_named_before_anything_runs(tmp_path):
+    assert "nowhere" in _refused(corpus=str(tmp_path / "nowhere"), profile="study")
+
+
+def test_a_corpus_given_to_a_synthetic_profile_replaces_the_synthetic_speech(shared_folder):
+    profile = checked_profile(ROOT, "laptop", str(shared_folder / "voicebank_demand_sample"), [])
+    assert profile.corpus == "folder"
+    assert profile.corpus_path == str((shared_folder / "voicebank_demand_sample").resolve())
+
+
+def test_an_unknown_arm_is_named_before_anything_runs():
+    assert "unknown arm 'fixed'" in _refused(config=["arms=[fixed]"])
+
+
+def test_an_unknown_profile_is_named_before_anything_runs():
+    assert "unknown profile 'desktop'" in _refused(profile="desktop")
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_lasts(tmp_path):
+    with (
+        whole_run(tmp_path / "run"),
+        pytest.raises(SystemExit, match="another run"),
+        whole_run(tmp_path / "run"),
+    ):
+        pytest.fail("both hold the folder")
+    with whole_run(tmp_path / "run"):
+        pass
+
+
+def test_workers_hold_parts_of_a_run_side_by_side_and_never_the_same_training(tmp_path):
+    with part_of_run(tmp_path, ["published-0"]) as first, part_of_run(tmp_path, ["published-1"]) as second:
+        assert (first, second) == (True, False)
+        with (
+            pytest.raises(SystemExit, match="another worker has published-0"),
+            part_of_run(tmp_path, ["published-2", "published-0"]),
+        ):
+            pytest.fail("two workers hold one training")
+        with pytest.raises(SystemExit, match="another run"), whole_run(tmp_path):
+            pytest.fail("a whole run beside a part of it")
+    with whole_run(tmp_path), pytest.raises(SystemExit, match="whole run"), part_of_run(tmp_path, []):
+        pytest.fail("a part beside the whole run")
+
+
+def test_the_parts_of_a_run_are_all_of_it_and_share_nothing():
+    profile = checked_profile(ROOT, "laptop", "", ["seeds=[0,1,2]"])
+    parts = [shared_out(profile, f"{part}/4") for part in (1, 2, 3, 4)]
+    assert sorted(training for part in parts for training in part) == sorted(
+        f"{arm}-{seed}" for arm in profile.arms for seed in profile.seeds
+    )
+
+
+@pytest.mark.parametrize("share", ["0/2", "3/2", "half"])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match="use i/n"):
+        shared_out(checked_profile(ROOT, "laptop", "", []), share)

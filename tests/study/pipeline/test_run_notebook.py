@@ -1,0 +1,48 @@
+import io
+
+import nbformat
+import pytest
+
+from cmgan.study.pipeline.run_notebook import NotebookFailedError, run_notebook
+
+
+def _notebook(path, *cells):
+    parameters = nbformat.v4.new_code_cell("seed: int = 0  # a seed")
+    parameters.metadata["tags"] = ["parameters"]
+    code = [nbformat.v4.new_code_cell(source) for source in cells]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[parameters, *code], metadata=kernel), path)
+    return path
+
+
+def test_cells_output_is_passed_on_and_the_executed_notebook_is_kept_with_its_page(tmp_path):
+    notebook, shown = _notebook(tmp_path / "a.ipynb", "print('seed is', seed)"), io.StringIO()
+    run_notebook(notebook, tmp_path / "out" / "a.ipynb", {"seed": 7}, shown)
+    assert "seed is 7" in shown.getvalue()
+    assert "seed is 7" in (tmp_path / "out" / "a.html").read_text()
+
+
+def test_an_unknown_parameter_is_refused_before_the_notebook_starts(tmp_path):
+    notebook = _notebook(tmp_path / "a.ipynb", "pass")
+    with pytest.raises(ValueError, match="no parameter sede: it has seed"):
+        run_notebook(notebook, tmp_path / "out.ipynb", {"sede": 7}, io.StringIO())
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_failing_cell_leaves_the_executed_copy_with_the_error_and_no_page(tmp_path):
+    notebook, executed = (
+        _notebook(tmp_path / "a.ipynb", "raise ValueError('p257_143.wav is short')"),
+        tmp_path / "b.ipynb",
+    )
+    executed.with_suffix(".html").write_text("of an earlier run")
+    with pytest.raises(NotebookFailedError, match=r"ValueError: p257_143\.wav is short"):
+        run_notebook(notebook, executed, {}, io.StringIO())
+    assert "p257_143.wav is short" in executed.read_text()
+    assert not executed.with_suffix(".html").exists()
+
+
+def test_a_dead_kernel_marks_the_executed_copy(tmp_path):
+    notebook, executed = _notebook(tmp_path / "a.ipynb", "import os; os._exit(1)"), tmp_path / "b.ipynb"
+    with pytest.raises(NotebookFailedError, match="kernel died"):
+        run_notebook(notebook, executed, {}, io.StringIO())
+    assert "kernel died" in nbformat.read(executed, as_version=4).cells[0].source
