@@ -22,7 +22,6 @@ from cmgan.signal import SAMPLE_RATE, compressed_spectrum
 from cmgan.study.comparison.clip_views import loud_excerpt
 from cmgan.study.objective import minimiser
 from cmgan.study.objective.minimiser import (
-    STARTS,
     Clips,
     Snapshot,
     Start,
@@ -49,7 +48,6 @@ PUBLISHED_TERMS = {
     "loss_magnitude": WITHOUT_METRIC.magnitude,
     "loss_time_published": WITHOUT_METRIC.time,
 }
-DESCENT, SWEEP = "descent", "sweep"
 
 
 @dataclass(frozen=True)
@@ -201,7 +199,7 @@ def run_descents(
                 key = _digest(clips, setting, start, iterations, watched, judge)
                 file = parts / f"{key}.csv" if parts else None
                 if key not in done and file and file.is_file():
-                    done[key] = pd.read_csv(file, keep_default_na=False, na_values=[""])
+                    done[key] = pd.read_csv(file).fillna({"pesq_reason": ""})
                 elif key not in done:
                     done[key] = descend(clips, setting, start, iterations, scorer, judges, seen)[0]
                     if file:
@@ -362,50 +360,6 @@ def typical_descent(path: pd.DataFrame) -> tuple[str, int]:
     falls = (table.max() - table.iloc[-1]).sort_values(kind="stable")
     clip = falls.index[len(falls) // 2]
     return clip, int(table[clip].idxmax())
-
-
-def dose_frame(ends: pd.DataFrame) -> pd.DataFrame:
-    """The minima of the doses for `plots.objective_doses`, with those of the normalised target to compare with."""
-    swept = ends[ends["part"] == SWEEP]
-    kinds = {"gain=": "gain", "time_weight=": "time weight"}
-    parts = [
-        swept[swept["setting"].str.startswith(start)].assign(sweep=kind) for start, kind in kinds.items()
-    ]
-    parts.append(swept[swept["setting"] == "normalised"].assign(sweep="normalised"))
-    columns = ["sweep", "value", "clip", "pesq", "gain", "predicted_gain"]
-    return pd.concat(parts, ignore_index=True)[columns]
-
-
-def settings_frame(ends: pd.DataFrame) -> pd.DataFrame:
-    """The minima of all swept settings but the doses, for `plots.objective_settings`."""
-    swept = ends[ends["part"] == SWEEP]
-    others = swept[~swept["setting"].str.startswith(("gain=", "time_weight="))]
-    return others[["setting", "clip", "pesq", "pesq_start"]].reset_index(drop=True)
-
-
-def starts_apart(table: pd.DataFrame, setting: str) -> pd.Series:
-    """PESQ at the minimum from the noisy start − that from the clean one, by clip."""
-    ends = table[(table["part"] == DESCENT) & (table["setting"] == setting)]
-    by_start = ends.pivot(index="clip", columns="start", values="pesq")
-    if not set(STARTS) <= set(by_start):
-        return pd.Series(dtype=float)
-    return (by_start["noisy"] - by_start["clean"]).dropna()
-
-
-def largest_harmless_weight(table: pd.DataFrame, margin: float) -> float:
-    """The largest swept time weight whose minimum costs less than `margin` PESQ against the normalised one's mean.
-
-    All smaller swept weights must be harmless too; NaN where none is.
-    """
-    sweep = table[table["part"] == SWEEP]
-    best = sweep.loc[sweep["setting"] == "normalised"].set_index("clip")["pesq"]
-    harmless = np.nan
-    weights = sweep[sweep["setting"].str.startswith("time_weight=")]
-    for value, rows in weights.sort_values("value").groupby("value"):
-        if (best - rows.set_index("clip")["pesq"]).mean() > margin:
-            break
-        harmless = float(value)
-    return harmless
 
 
 def _digest(

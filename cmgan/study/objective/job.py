@@ -15,8 +15,6 @@ from cmgan.study.comparison.listening import Version, level_matched, within_full
 from cmgan.study.comparison.listening_page import page
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective.experiments import (
-    DESCENT,
-    SWEEP,
     ClipStations,
     Judge,
     batches_of_clips,
@@ -29,8 +27,8 @@ from cmgan.study.objective.experiments import (
     target_settings,
     trained_epochs,
 )
-from cmgan.study.objective.minimiser import STARTS
 from cmgan.study.objective.recordings import recorded_pairs
+from cmgan.study.objective.tables import DESCENT, STARTS, SWEEP
 from cmgan.study.table_files import write_table
 
 DECIMALS = 6

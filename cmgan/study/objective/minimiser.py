@@ -18,7 +18,6 @@ from cmgan.signal import SAMPLE_RATE, StftSettings, compressed_spectrum, rms_gai
 from cmgan.training.validation import listening_measures
 
 Start = Literal["noisy", "clean"]
-STARTS: tuple[Start, ...] = ("noisy", "clean")
 
 # The step size rises from the first to the highest over a fifth of the iterations, so that the way down is seen, and
 # then falls to the last. Compressed magnitudes are about 1, so these are in units of the spectrum itself. Forgetting

@@ -13,6 +13,7 @@ from cmgan.study.comparison.clip_plot import one_clip
 from cmgan.study.comparison.clip_views import view_rows
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.experiments import ClipStations
+from cmgan.study.objective.tables import setting_label
 from cmgan.study.statistics import seed_interval
 
 PANELS = {"pesq": "PESQ", "gain": "gain of the estimate", "inconsistency": "inconsistency"}
@@ -124,21 +125,6 @@ def objective_settings(frame: pd.DataFrame) -> Figure:
     axis.set_xlabel(f"PESQ at the objective's minimum, n = {frame['clip'].nunique()} clips")
     figure.legend(loc="outside upper center", frameon=False)
     return figure
-
-
-def setting_label(setting: str) -> str:
-    """A setting's name as figures and sentences write it."""
-    name, _, rest = setting.partition(" ")
-    if name in LINES:
-        return f"public weights, {name} target"
-    if name == "paper_weights":
-        return f"weights of the paper's text, {rest} target"
-    if name == "mpsenet":
-        return f"MP-SENet's objective, {rest} target"
-    weight = name.removeprefix("metric=")
-    judged = rest.removeprefix("reanalysed ")
-    seen = ", on the waveform" if judged != rest else ""
-    return f"discriminator {judged.replace('_', ' ')}, weight {weight}{seen}"
 
 
 def objective_plane(frame: pd.DataFrame) -> Figure:

@@ -7,8 +7,13 @@ import pandas as pd
 
 from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.objective.experiments import DESCENT, SWEEP, largest_harmless_weight, starts_apart
-from cmgan.study.objective.plots import setting_label
+from cmgan.study.objective.tables import (
+    DESCENT,
+    SWEEP,
+    largest_harmless_weight,
+    setting_label,
+    starts_apart,
+)
 from cmgan.study.statistics import seed_interval
 
 MEETING = 0.05  # PESQ that the minima from two starts may differ by
