@@ -73,8 +73,12 @@ def diagnose(
         if recordings:
             # Only then: it takes torch and the loss.
             prepare_process()
+            import torch
+
             from cmgan.diagnosis.recordings import recordings_finding
 
+            # Clips are small: threads would spend their time waiting for one another.
+            torch.set_num_threads(1)
             code = [recordings_finding(recordings, weights), *code]
         table = verdicts or claim_verdicts.reference_table()
         judged = claim_verdicts.verdicts_in(table) if table else {}

@@ -354,9 +354,14 @@ def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> 
 
 
 def typical_descent(path: pd.DataFrame) -> tuple[str, int]:
-    """The clip with the median fall of PESQ on the published descent from noisy speech, and its best iteration."""
+    """The clip with the median fall of PESQ on the published descent from noisy speech, and its best iteration.
+
+    Where PESQ failed on every clip, the first clip and the last iteration.
+    """
     ways = path[(path["setting"] == "published") & (path["start"] == "noisy")]
     table = ways.pivot(index="iteration", columns="clip", values="pesq").dropna(axis=1)
+    if table.empty:
+        return ways["clip"].iloc[0], int(ways["iteration"].max())
     falls = (table.max() - table.iloc[-1]).sort_values(kind="stable")
     clip = falls.index[len(falls) // 2]
     return clip, int(table[clip].idxmax())

@@ -88,17 +88,23 @@ def report_sections(
         return [table for name in names for table in tables if table.name == name]
 
     claims = claims_page(judged, drawn_figures(results.root))
+    minima = _figures_of(results.root / "objective", report)
     sections = [
         Section(
             "objective",
-            "What the objective asks for",
-            text=[line for line in (objective_answer(results.root),) if line],
-            figures=_figures_of(results.root / "objective", report),
-            points=objective_in_words(results.root),
+            "What the loss asks for",
+            points=[line for line in (objective_answer(results.root),) if line],
+            figures=minima[:2],
         ),
         Section("claims", "Verdicts on the claims", claims=claims, figures=drawn("claims_forest")),
         Section("change", "What to change in your code", lists=advice_lists(judged)),
         Section("unknown", "What remains unknown", lists=[unknown_list(judged)]),
+        Section(
+            "minima",
+            "The objective's minima: doses, other objectives, discriminators, networks",
+            points=objective_in_words(results.root),
+            figures=minima[2:],
+        ),
         Section(
             "answer",
             "In short",

@@ -162,6 +162,12 @@ def test_the_stations_of_a_clip_are_written_as_sound_at_one_level(done):
     assert "<audio" in job.players(stations).data
 
 
+def test_where_pesq_failed_on_every_clip_the_first_one_is_shown():
+    columns = {"setting": "published", "start": "noisy", "clip": "a", "pesq": np.nan}
+    path = pd.DataFrame([columns | {"iteration": iteration} for iteration in (0, 5)])
+    assert experiments.typical_descent(path) == ("a", 5)
+
+
 def _evidence(job):
     @dataclasses.dataclass(frozen=True)
     class Results:

@@ -1,0 +1,126 @@
+"""Keep and sum up the minima of finished runs: python -m cmgan.study.objective.summary results/objective RUN…"""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from cmgan.study.claims.evidence import Evidence
+from cmgan.study.claims.evidence_functions import DETERMINISTIC, find
+from cmgan.study.claims.rules import read_claims
+from cmgan.study.claims.verdicts import judge
+from cmgan.study.claims.words import effect_in_words, rule_in_words
+from cmgan.study.objective.tables import setting_label
+from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
+from cmgan.study.report.redraw import redraw_run
+from cmgan.study.statistics import seed_interval
+from cmgan.study.table_files import write_text
+
+# No recording, no sound, no network: what the figures and verdicts are computed from.
+KEPT = ("objective/*.csv", "objective/figures/*.csv", "training/*/epochs.csv", "data/manifest.csv")
+
+
+@dataclass(frozen=True)
+class _Root:
+    root: Path
+
+
+def keep_minima(run: Path, folder: Path) -> None:
+    """Copy a run's minima to `folder`; FileNotFoundError where 03_objective was not run to its end."""
+    if not (run / "objective" / "plane.csv").is_file():
+        raise FileNotFoundError(f"{run}: objective/plane.csv is missing, run 03_objective first")
+    for file in (file for pattern in KEPT for file in run.glob(pattern)):
+        copy = folder / file.relative_to(run)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    manifest = folder / "data" / "manifest.csv"
+    table = pd.read_csv(manifest)
+    for column in ("clean_path", "noisy_path"):
+        table[column] = ["/".join(Path(path).parts[-3:]) for path in table[column]]
+    table.to_csv(manifest, index=False)
+
+
+def minima_markdown(ends: pd.DataFrame) -> str:
+    """The minima as a table: a row a setting and start, means over clips with 95 % intervals, and ranges."""
+    lines = [
+        "| minimised | from | clips | PESQ before | highest on the way | PESQ at the minimum | lowest to highest "
+        "clip | gain | inconsistency |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (part, setting, start), rows in ends.groupby(["part", "setting", "start"], sort=False):
+        interval = seed_interval(rows["pesq"].dropna())
+        peak = f"{rows['pesq_peak'].mean():.2f}" if part == "descent" else ""
+        lines.append(
+            f"| {_label(part, setting)} | {start} | {rows['pesq'].notna().sum()} | {rows['pesq_start'].mean():.2f} | "
+            f"{peak} | {interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}] | {rows['pesq'].min():.2f} "
+            f"to {rows['pesq'].max():.2f} | {rows['gain'].mean():.2f} | {rows['inconsistency'].mean():.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def verdicts_markdown(root: Path) -> str:
+    """Every prediction about the objective's minimum, judged on one run's minima, as a table."""
+    claims = read_claims()
+    run = Evidence(_Root(root), claims.level)
+    lines = ["| claim | prediction | rule | found | verdict |", "|---|---|---|---|---|"]
+    for claim in claims.claims:
+        for prediction in claim.predictions:
+            if prediction.function in DETERMINISTIC:
+                found = find(run, prediction.function, prediction.arguments)
+                rule = rule_in_words(prediction.rule, getattr(found, "scale", prediction.scale))
+                mark = "" if prediction.decides else " (beside)"
+                lines.append(
+                    f"| {prediction.id}{mark} | {prediction.says} | {rule} | {effect_in_words(found)} | "
+                    f"{judge(found, prediction.rule)} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def summary(root: Path) -> str:
+    """All of a run's minima in Markdown: the finding, convergence, doses, networks, the table, the verdicts."""
+    ends = pd.read_csv(root / "objective" / "minima.csv")
+    plane = pd.read_csv(root / "objective" / "plane.csv")
+    sentences = [*convergence_in_words(ends), *doses_in_words(ends), *plane_in_words(plane)]
+    parts = [
+        f"# Minima of the objective: {root.name}",
+        answer_in_words(ends),
+        "![descent](objective/figures/objective_descent.png)",
+        "\n".join(f"- {line}" for line in sentences),
+        "## Minima",
+        minima_markdown(ends),
+        "## Predictions",
+        verdicts_markdown(root),
+    ]
+    return "\n\n".join(parts)
+
+
+def _label(part: str, setting: str) -> str:
+    name, _, value = setting.partition("=")
+    if name in ("gain", "time_weight"):
+        return f"{name.replace('_', ' ')} {value}"
+    return setting_label(setting) + (" (excerpts)" if part == "sweep" else "")
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="where minima are kept")],
+    runs: Annotated[list[Path] | None, typer.Argument(help="finished runs to keep first")] = None,
+) -> None:
+    """Keep the minima of runs, then draw the figures of everything kept and write each SUMMARY.md."""
+    try:
+        for run in runs or []:
+            keep_minima(run, folder / run.name)
+        for minima in sorted(folder.glob("*/objective/minima.csv")):
+            root = minima.parents[1]
+            redraw_run(root, ("objective",))
+            write_text(summary(root), root / "SUMMARY.md")
+            print(root / "SUMMARY.md")
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

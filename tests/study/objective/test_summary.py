@@ -1,0 +1,41 @@
+"""The kept minima: what stands in their summaries is what their tables say."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cmgan.study.objective.summary import keep_minima, summary
+from cmgan.study.objective.words import answer_in_words
+
+ROOT = Path(__file__).parents[3]
+KEPT = sorted(path.parents[1] for path in (ROOT / "results" / "objective").glob("*/objective/minima.csv"))
+
+
+def test_two_corpora_are_kept():
+    assert [root.name for root in KEPT] == ["synthetic", "voicebank"]
+
+
+@pytest.mark.parametrize("root", KEPT, ids=lambda root: root.name)
+def test_a_kept_summary_is_computed_from_its_tables(root):
+    assert (root / "SUMMARY.md").read_text() == summary(root)
+
+
+@pytest.mark.parametrize("root", KEPT, ids=lambda root: root.name)
+def test_nothing_kept_names_a_place_or_holds_sound(root):
+    files = [file for file in root.rglob("*") if file.is_file()]
+    assert not [file for file in files if file.suffix in (".wav", ".flac", ".pt")]
+    manifest = pd.read_csv(root / "data" / "manifest.csv")
+    assert not manifest["clean_path"].str.startswith("/").any()
+
+
+def test_the_readme_opens_with_the_kept_finding():
+    ends = pd.read_csv(ROOT / "results" / "objective" / "voicebank" / "objective" / "minima.csv")
+    readme = (ROOT / "README.md").read_text()
+    found = readme.split("<!-- objective -->")[1].split("<!-- end of objective -->")[0]
+    assert " ".join(found.split()) == answer_in_words(ends)
+
+
+def test_a_run_without_minima_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run 03_objective first"):
+        keep_minima(tmp_path, tmp_path / "kept")
