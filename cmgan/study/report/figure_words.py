@@ -19,7 +19,8 @@ WORDS: dict[str, FigureWords] = {
         "discriminator, no data to overfit. Read from left to right. With the published target (solid, warm) "
         "PESQ rises and then falls while the objective still improves; started from the clean speech it only "
         "falls. With the normalised target (dashed, cool) it ends near the best score. Thin lines are clips, "
-        "bold ones their means, dots where they start.",
+        "bold ones their means at an iteration, dots where they start; clips are at their best at different "
+        "iterations, so that the mean of their best scores lies higher than the bold line.",
         "Three rows of line charts, PESQ, gain and inconsistency against the objective that is minimised, a "
         "column for each start, two time targets.",
     ),
