@@ -46,12 +46,13 @@ def answer_in_words(ends: pd.DataFrame) -> str:
         f"The published loss rates clean speech {ratio:.1f} times as bad as a signal at "
         f"{from_clean['gain'].mean():.2f} of its level with PESQ {from_clean['pesq'].mean():.2f}: "
         "minimised without any network, it takes PESQ from "
-        f"{from_noisy['pesq_start'].mean():.2f} to {from_noisy['pesq_peak'].mean():.2f} and then down to "
-        f"{from_noisy['pesq'].mean():.2f}"
+        f"{from_noisy['pesq_start'].mean():.2f} to at most {from_noisy['pesq_peak'].mean():.2f} on the way and "
+        f"{from_noisy['pesq'].mean():.2f} at its end"
     )
     return (
-        f"{preferred} (means of {len(from_noisy)} clips). With the clean signal scaled like the estimate in the time "
-        f"loss, the same loss ends at {normalised['pesq'].mean():.2f}."
+        f"{preferred} (mean of {len(from_noisy)} clip{'s' * (len(from_noisy) != 1)}). "
+        "With the clean signal scaled like the estimate in the time loss, the same loss ends at "
+        f"{normalised['pesq'].mean():.2f}."
     )
 
 

@@ -144,7 +144,7 @@ def test_every_figure_is_drawn_and_every_table_is_in_words(done):
         assert all(axis.has_data() for axis in figure.axes)
         plt.close(figure)
     assert len(words.descent_in_words(ends)) == 4
-    assert f"means of {len(pairs)} clips" in words.answer_in_words(ends)
+    assert f"mean of {len(pairs)} clips" in words.answer_in_words(ends)
     assert "descents had settled" in words.convergence_in_words(ends)[0]
     assert "at a gain of 1: " in words.doses_in_words(ends)[0]
     assert any("MP-SENet's objective" in line for line in words.settings_in_words(ends))
