@@ -23,7 +23,6 @@ from cmgan.study.comparison.clip_views import loud_excerpt
 from cmgan.study.objective import minimiser
 from cmgan.study.objective.minimiser import (
     Clips,
-    Snapshot,
     Start,
     clips_of,
     has_settled,
@@ -139,15 +138,14 @@ def descend(
     start: Start,
     iterations: int,
     scorer: PesqWorkers,
-    judges: Sequence[Judge] = (),
+    judge: nn.Module | None = None,
     seen: Sequence[int] = (),
-) -> tuple[pd.DataFrame, list[Snapshot]]:
-    """Minimise one objective on some clips: a row per snapshot and clip, and the snapshots themselves.
+) -> pd.DataFrame:
+    """Minimise one objective on some clips: a row per snapshot and clip. judge: the setting's network.
 
     Columns: those of `measure`, and setting, value, start, time_target, weight_real_imaginary, weight_magnitude,
-    weight_time, weight_metric, judge, seconds, samples.
+    weight_time, weight_metric, judge, seconds, speech_power, speech_level (see `best_scaling`).
     """
-    judge = next((one.network for one in judges if one.name == setting.judge), None)
     placed = clips.with_gain(setting.gain) if setting.gain else clips
     seen = sorted({0, settling_from(iterations), *seen})
     snapshots = minimise(placed, setting.recipe, start, iterations, seen, judge)
@@ -163,13 +161,12 @@ def descend(
         zip(clips.names, speech_power(clips, stft_settings(setting.recipe.generator, Budget())), strict=True)
     )
     levels = dict(zip(clips.names, clips.clean.abs().mean(-1).tolist(), strict=True))
-    frame = frame.assign(
+    return frame.assign(
         **about,
         seconds=clips.clean.shape[-1] / SAMPLE_RATE,
         speech_power=frame["clip"].map(powers),
         speech_level=frame["clip"].map(levels),
     )
-    return frame, snapshots
 
 
 def run_descents(
@@ -201,7 +198,7 @@ def run_descents(
                 if key not in done and file and file.is_file():
                     done[key] = pd.read_csv(file).fillna({"pesq_reason": ""})
                 elif key not in done:
-                    done[key] = descend(clips, setting, start, iterations, scorer, judges, seen)[0]
+                    done[key] = descend(clips, setting, start, iterations, scorer, judge, seen)
                     if file:
                         write_table(done[key], file)
                 frames.append(

@@ -116,7 +116,6 @@ def minimise(
     first = clips.noisy if start == "noisy" else clips.clean
     unknown = compressed_spectrum(first, stft).contiguous().requires_grad_(True)
     fixed = state_of(clips, unknown.detach(), stft)
-    clean_image = None
     adam = torch.optim.Adam([unknown], betas=BETAS, eps=1e-12)
     wanted, snapshots = {*seen, iterations}, []
     for iteration, size in enumerate([*step_sizes(iterations), 0.0]):
@@ -129,9 +128,7 @@ def minimise(
         )
         score = None
         if judge is not None and recipe.loss_weights.metric:
-            magnitudes = metric_magnitudes(state, recipe.metric_input)
-            clean_image = magnitudes[0].detach() if clean_image is None else clean_image
-            score = judge(clean_image, magnitudes[1])
+            score = judge(*metric_magnitudes(state, recipe.metric_input))
         adam.zero_grad()
         total = objective(state, score, recipe).total
         if not torch.isfinite(total):
