@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+from data_prep.whole_files import write_text
+
 
 class CsvLog:
     """Rows appended to a CSV file one at a time, each written through at once so that it can be watched.
@@ -44,9 +46,7 @@ def keep_rows_up_to(path: Path, column: str, last: int) -> None:
         return
     place = next(csv.reader([header])).index(column)
     kept = [row for row in rows if row.endswith("\n") and int(next(csv.reader([row]))[place]) <= last]
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(header + "".join(kept))
-    partial.replace(path)
+    write_text(header + "".join(kept), path)
 
 
 def _missing(value: object) -> bool:

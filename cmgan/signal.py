@@ -6,7 +6,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-SAMPLE_RATE = 16_000
+from data_prep.audio import SAMPLE_RATE as SAMPLE_RATE
+
 COMPRESSION = 0.3
 
 

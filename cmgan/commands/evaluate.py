@@ -41,7 +41,7 @@ def evaluate(
     """
     from cmgan.metrics.scoring_files import pair_files, score_pairs
     from cmgan.study.statistics import mean_interval
-    from cmgan.study.table_files import write_table
+    from data_prep.whole_files import write_table
 
     with input_errors():
         pairs = pair_files(clean, enhanced)

@@ -6,8 +6,8 @@ import numpy as np
 from pesq import PesqError, pesq
 
 from cmgan.metrics.process_pool import ProcessPool, WorkerError
+from data_prep.audio import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 # The C code keeps 50 utterances in fixed arrays without checking: from the 51st on it overwrites memory, and from
 # about the 60th the process dies. An utterance lasts at least 0.2 s, a pause between two more than 0.2 s, so that
 # shorter signals cannot hold that many.

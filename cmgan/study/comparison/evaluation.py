@@ -18,9 +18,9 @@ from cmgan.recipe import Budget
 from cmgan.study.notebook_parameters import EvaluationParameters
 from cmgan.study.paths import evaluation_table, noisy_table, run_folder, training_folder
 from cmgan.study.statistics import mean_interval
-from cmgan.study.table_files import write_table
 from data_prep.audio import write_audio
 from data_prep.manifest import read_manifest
+from data_prep.whole_files import write_table
 
 METRICS = {
     "pesq": "PESQ",

@@ -30,7 +30,7 @@ from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.paths import evaluation_table
 from cmgan.study.run_results import found_arms_and_seeds
 from cmgan.study.statistics import seed_interval
-from cmgan.study.table_files import write_table, write_text
+from data_prep.whole_files import write_table, write_text
 
 _SPREAD = 0.5
 STYLES = {

@@ -12,11 +12,11 @@ from cmgan.dataset import load_pairs
 from cmgan.study.corpus.published_scores import check_published_scores
 from cmgan.study.notebook_parameters import DataParameters
 from cmgan.study.paths import repository_root, run_folder
-from cmgan.study.table_files import write_text
 from data_prep.folder import prepare_folder
 from data_prep.manifest import read_manifest
 from data_prep.synthetic import prepare_synthetic
 from data_prep.voicebank import count_notes, download_voicebank, prepare_voicebank
+from data_prep.whole_files import write_text
 
 DOWNLOADED = Path("corpora", "voicebank")
 

@@ -33,7 +33,7 @@ from cmgan.study.objective.minimiser import (
     state_of,
     watched_iterations,
 )
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 WITHOUT_METRIC = LossWeights(metric=0.0)
 # Quoted by users from the paper's text; its weight of the metric loss, 0.01, needs a discriminator.

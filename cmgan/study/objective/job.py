@@ -29,7 +29,7 @@ from cmgan.study.objective.experiments import (
 )
 from cmgan.study.objective.recordings import recorded_pairs
 from cmgan.study.objective.tables import DESCENT, STARTS, SWEEP
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 DECIMALS = 6
 # Stations in the order in which they are heard, with the names of their files; the clean clip sets the level.

@@ -18,7 +18,7 @@ from cmgan.study.objective.tables import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.statistics import seed_interval
-from cmgan.study.table_files import write_text
+from data_prep.whole_files import write_text
 
 # No recording, no sound, no network: what the figures and verdicts are computed from.
 KEPT = ("objective/*.csv", "objective/figures/*.csv", "training/*/epochs.csv", "data/manifest.csv")

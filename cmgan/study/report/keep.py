@@ -16,7 +16,7 @@ from cmgan.study.report.figures import draw_figures, figure_frames
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.run_results import load_run
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 # Tables, figures and settings; no audio, no generator, no executed notebook, which name paths.
 KEPT = (

@@ -17,7 +17,7 @@ from cmgan.study.report.sections import Section, report_sections
 from cmgan.study.report.tables import report_tables, write_latex, write_tables
 from cmgan.study.report.words import introduction
 from cmgan.study.run_results import RunResults
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 

@@ -9,7 +9,7 @@ from cmgan.study.comparison.plots import METRIC_LABELS
 from cmgan.study.comparison.tables import Comparison
 from cmgan.study.comparison.words import NAMES, bounds, fall_verdicts, number
 from cmgan.study.report.latex_tables import latex_table
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 NARROW_COLUMNS = 7
 DECIMALS = {"stoi": 3}

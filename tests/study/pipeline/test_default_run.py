@@ -11,7 +11,7 @@ from cmgan.study.corpus.preparation import prepare_corpus
 from cmgan.study.notebook_parameters import DataParameters, ReportParameters, TrainingParameters
 from cmgan.study.pipeline.default_run import newest_run, of_run
 from cmgan.study.pipeline.profile import profile_from, read_settings
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 PROFILES = Path(__file__).parents[3] / "notebooks" / "profiles"
 LAPTOP = profile_from(read_settings("laptop", PROFILES, {}))

@@ -13,7 +13,7 @@ from cmgan.study.published.rank_skip import STEPS, RankRecord
 from cmgan.study.report.redraw import PLOTS
 from cmgan.study.report.survey_words import evidence_in_words, silence_in_words
 from cmgan.study.silence import label_policies, validation_noise
-from cmgan.study.table_files import write_table
+from data_prep.whole_files import write_table
 
 mpl.use("agg")
 
