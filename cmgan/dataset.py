@@ -20,6 +20,12 @@ class UtterancePair:
     clean: np.ndarray
     noisy: np.ndarray
 
+    def at_rms(self, rms: float) -> "UtterancePair":
+        """Both signals scaled by one number, so that the noisy one has this RMS; silence stays silence."""
+        level = float(np.sqrt(np.mean(np.square(self.noisy, dtype=np.float64))))
+        scale = np.float32(rms / level if level else 1.0)
+        return UtterancePair(self.id, self.clean * scale, self.noisy * scale)
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -40,6 +40,8 @@ class Recipe:
     reshuffle: a new order of utterances every epoch, or the same order in all of them.
     patience: epochs without a lower validation loss after which training stops; 0 never stops.
     batch_size: crops a batch, where that is what sets an arm apart; 0 takes the budget's.
+    recording_rms: recordings are scaled so that the noisy one has this RMS; 0 leaves them as they are. The loader's
+        gain is about its inverse.
     """
 
     time_target: TimeTarget = "normalised"
@@ -54,6 +56,7 @@ class Recipe:
     minimum_improvement: float = 1e-4
     shuffled_labels: bool = False
     batch_size: int = 0
+    recording_rms: float = 0.0
 
     def __post_init__(self) -> None:
         _check_choice("time_target", self.time_target, TimeTarget)
@@ -63,6 +66,10 @@ class Recipe:
         if not 0 <= self.injected_failure_rate <= 1:
             raise ValueError(
                 f"injected_failure_rate is {self.injected_failure_rate}: use a share from 0 to 1"
+            )
+        if not 0 <= self.recording_rms < float("inf"):
+            raise ValueError(
+                f"recording_rms is {self.recording_rms:g}: use a positive number, or 0 for as it is"
             )
         if self.batch_size < 0:
             raise ValueError(f"batch_size is {self.batch_size}: use at least 1, or 0 for the budget's")

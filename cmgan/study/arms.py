@@ -49,6 +49,11 @@ ARMS: dict[str, Recipe] = {
         }.items()
         for size in BATCH_SIZES
     },
+    # Repairs that leave the time target as published: files at the network's level, and less or no time loss.
+    "published_rms_1": replace(PUBLISHED, recording_rms=1.0),
+    "published_rms_quarter": replace(PUBLISHED, recording_rms=0.25),
+    "small_time_loss": replace(PUBLISHED, loss_weights=LossWeights(time=0.02)),
+    "no_time_loss": replace(PUBLISHED, loss_weights=LossWeights(time=0.0)),
     # Controls: neither of the two suspects, and a discriminator that can learn nothing about a sample.
     "normalised_no_metric": replace(NORMALISED, loss_weights=LossWeights(metric=0.0)),
     "shuffled_labels": replace(PUBLISHED, shuffled_labels=True),
@@ -73,6 +78,10 @@ DESCRIPTIONS: dict[str, str] = {
     "mask_56": "skip_56, but only the failed sample is left out of the discriminator's loss",
     "normalised_no_metric": "normalised target, without discriminator: a control that must not collapse",
     "shuffled_labels": "published, but every label is the score of another, earlier sample: a control",
+    "published_rms_1": "published, with recordings scaled to RMS 1, so that the loader's gain is about 1",
+    "published_rms_quarter": "published, with recordings scaled to RMS 0.25, so that the loader's gain is about 4",
+    "small_time_loss": "published, with a weight of 0.02 for the time loss",
+    "no_time_loss": "published, without the time loss",
     "batch_mean_labels": "published, with the batch's mean PESQ as the label of every sample",
 }
 

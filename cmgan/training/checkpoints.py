@@ -105,6 +105,20 @@ def load_state(state: TrainingState, folder: Path, identity: dict, process: int 
     return None
 
 
+def start_from(state: TrainingState, path: Path, process: int = 0) -> None:
+    """Put a state where another run's checkpoint stands, with a record of its own of what was best.
+
+    Raises ValueError for a file that is no whole checkpoint, or one of other networks.
+    """
+    if not _is_whole(path):
+        raise ValueError(f"{path} is not a whole checkpoint: train that run again")
+    try:
+        _restore(state, torch.load(path, map_location="cpu", weights_only=True), process)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} does not fit this run ({str(error).splitlines()[0]})") from None
+    state.best_pesq, state.best_loss, state.epochs_without_improvement = float("-inf"), float("inf"), 0
+
+
 def _is_whole(path: Path) -> bool:
     """Whether a file is what torch.save wrote, to its end and with the right checksums."""
     try:

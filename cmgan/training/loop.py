@@ -22,14 +22,28 @@ from cmgan.models.systems import build_generator, stft_settings
 from cmgan.progress import Progress
 from cmgan.recipe import Recipe
 from cmgan.signal import StftSettings
-from cmgan.training.checkpoints import TrainingState, load_state, random_state, save_state, save_whole
+from cmgan.training.checkpoints import (
+    TrainingState,
+    load_state,
+    random_state,
+    save_state,
+    save_whole,
+    start_from,
+)
 from cmgan.training.processes import collected
-from cmgan.training.run import DISCRIMINATORS, TrainingRun, is_complete, make_working_folder, move_results_up
+from cmgan.training.run import (
+    DISCRIMINATORS,
+    STATE,
+    TrainingRun,
+    is_complete,
+    make_working_folder,
+    move_results_up,
+)
 from cmgan.training.step import Accumulation, training_step
 from cmgan.training.tracking import Tracker, tracked_accelerator, tracking
 from cmgan.training.validation import validate
 
-COUNTED_BY = {"steps.csv": "step", "epochs.csv": "epoch", "validation.csv": "epoch"}
+COUNTED_BY_STEP = ("steps.csv", "epochs.csv", "validation.csv")
 
 
 def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
@@ -54,6 +68,10 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     _check_processes(run, accelerator)
     training_pairs = load_pairs(run.manifest, "train")
     validation_pairs = load_pairs(run.manifest, "validation", run.budget.validation_utterances)
+    if rms := run.recipe.recording_rms:
+        training_pairs, validation_pairs = (
+            [pair.at_rms(rms) for pair in pairs] for pairs in (training_pairs, validation_pairs)
+        )
     batches = batches_per_epoch(len(training_pairs), run.budget.batch_size, accelerator.num_processes)
     with accelerator.main_process_first():
         if accelerator.is_main_process:
@@ -129,9 +147,11 @@ def _resume(
 ) -> None:
     """Take up the last checkpoint, and drop from the logs what was written after it."""
     checkpoint = load_state(state, run.unfinished, run.identity(), accelerator.process_index)
+    if run.trunk and not checkpoint:
+        start_from(state, run.trunk / STATE, accelerator.process_index)
     if accelerator.is_main_process:
-        for name, column in COUNTED_BY.items():
-            keep_rows_up_to(run.unfinished / name, column, getattr(state, column))
+        for name in COUNTED_BY_STEP:
+            keep_rows_up_to(run.unfinished / name, "step", state.step)
     if checkpoint:
         report(
             f"{run.name}: going on after step {state.step}, in epoch {state.epoch + 1} of {run.budget.epochs} "
@@ -172,7 +192,8 @@ def run_epochs(work: Workshop) -> None:
         _train_epoch(work)
         _step_schedules(state)
         state.epoch, state.batches, state.labels = state.epoch + 1, 0, ""
-        _validate_epoch(work)
+        if not run.validation_steps:
+            _validate(work, state.epoch)
         _keep_discriminator(work)
         _save(work)
 
@@ -209,8 +230,11 @@ def _train_epoch(work: Workshop) -> None:
         work.log("steps.csv", [row | {"seconds": time.perf_counter() - started}])
         work.tracker.log("train", record.row(), state.step)
         work.progress.step(epoch, record.generator.loss_total)
-        # Gradients that wait for their update are not kept.
-        if accumulation.update and state.batches % run.checkpoint_steps < accumulation.steps:
+        if run.validation_steps and state.step % run.validation_steps == 0:
+            _validate(work, state.step)
+        # Gradients that wait for their update are not kept; the last state of an epoch is, after its validation.
+        due = accumulation.update and state.batches % run.checkpoint_steps < accumulation.steps
+        if due and state.batches < total:
             state.labels = labels.state()
             _save(work)
 
@@ -230,7 +254,8 @@ def _step_schedules(state: TrainingState) -> None:
         state.discriminator_schedule.step()
 
 
-def _validate_epoch(work: Workshop) -> None:
+def _validate(work: Workshop, number: int) -> None:
+    """Validate, and log it; `number` places the random crops."""
     run, state, accelerator = work.run, work.state, work.accelerator
     generator, discriminator = map(extract_model_from_parallel, (state.generator, state.discriminator))
     # Whole utterances have lengths of their own: compiling for each would take longer than enhancing them.
@@ -241,7 +266,7 @@ def _validate_epoch(work: Workshop) -> None:
             work.validation_pairs,
             run.recipe,
             work.scorer,
-            (run.seed, state.epoch, 3),
+            (run.seed, number, 3),
             work.stft,
             accelerator.process_index,
             accelerator.num_processes,
@@ -250,7 +275,7 @@ def _validate_epoch(work: Workshop) -> None:
     order = {pair.id: place for place, pair in enumerate(work.validation_pairs)}
     rows = sorted(collected(own, accelerator), key=lambda row: order[row["id"]])
     summary = _epoch_row(state, pd.DataFrame(rows))
-    work.log("validation.csv", [{"epoch": state.epoch} | row for row in rows])
+    work.log("validation.csv", [{"epoch": state.epoch, "step": state.step} | row for row in rows])
     work.log("epochs.csv", [summary])
     work.tracker.log("validation", summary, state.step)
     work.progress.validated(summary["pesq"])

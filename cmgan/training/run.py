@@ -8,6 +8,7 @@ from pathlib import Path
 from cmgan.recipe import Budget, Recipe
 
 DISCRIMINATORS = "discriminators.pt"
+STATE = "state.pt"
 LOGS = ("steps.csv", "epochs.csv", "validation.csv")
 
 
@@ -15,8 +16,10 @@ LOGS = ("steps.csv", "epochs.csv", "validation.csv")
 class TrainingRun:
     """One run: what to train on, how, how long, from which seed, and what to call it in messages.
 
+    trunk: folder of a finished run that kept its state; this one goes on from there, under its own recipe.
+    validation_steps: steps between two validations, 0 for one at the end of every epoch.
     tracker: where it can be watched, "" for nowhere (see `tracking`); checkpoint_steps: steps between two
-    checkpoints within an epoch. The result depends on neither.
+    checkpoints within an epoch; keep_state: whether state.pt stays, for branches. The result depends on none of them.
     """
 
     manifest: Path
@@ -27,15 +30,25 @@ class TrainingRun:
     name: str
     tracker: str = ""
     checkpoint_steps: int = 100
+    trunk: Path | None = None
+    validation_steps: int = 0
+    keep_state: bool = False
 
     def identity(self) -> dict:
-        """Everything that decides the result; a run is resumed only when this is unchanged."""
-        return {
+        """Everything that decides the result; a run is resumed only when this is unchanged.
+
+        Raises FileNotFoundError where the trunk has no state to go on from.
+        """
+        branch = {"validation_steps": self.validation_steps} if self.validation_steps else {}
+        if self.trunk:
+            branch["trunk"] = json.loads((self.trunk / "config.json").read_text())
+            branch["trunk_state_sha256"] = _digest(self.trunk / STATE)
+        return branch | {
             "name": self.name,
             "seed": self.seed,
             "recipe": asdict(self.recipe),
             "budget": asdict(self.budget),
-            "manifest_sha256": hashlib.sha256(self.manifest.read_bytes()).hexdigest(),
+            "manifest_sha256": _digest(self.manifest),
         }
 
     @property
@@ -83,11 +96,16 @@ def make_working_folder(run: TrainingRun) -> None:
 def move_results_up(run: TrainingRun) -> None:
     """Move the finished files out of `unfinished`, generator.pt last, and remove what is left there."""
     adversarial = (DISCRIMINATORS,) if (run.unfinished / DISCRIMINATORS).is_file() else ()
-    for name in ("generator_best.pt", *adversarial, *LOGS, "config.json", "generator.pt"):
+    kept = (STATE,) if run.keep_state else ()
+    for name in (*kept, "generator_best.pt", *adversarial, *LOGS, "config.json", "generator.pt"):
         (run.unfinished / name).replace(run.output / name)
     for leftover in run.unfinished.iterdir():
         leftover.unlink()
     run.unfinished.rmdir()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _flat(nested: dict, prefix: str = "") -> dict[str, object]:

@@ -127,7 +127,7 @@ def test_the_last_good_checkpoint_outlives_the_next_one_after_a_torn_one(manifes
     current, previous = (run.unfinished / name for name in (CURRENT, PREVIOUS))
     current.write_bytes(current.read_bytes()[:1000])
     good = previous.read_bytes()
-    _interrupted(manifest, tmp_path / "run", monkeypatch, after=0)
+    _interrupted(manifest, tmp_path / "run", monkeypatch, after=1)
     assert previous.read_bytes() == good
     assert torch.load(current, weights_only=True)["step"] == 3
 

@@ -1,0 +1,148 @@
+"""Train trunks and their branches: python -m cmgan.study.branches.job PLAN MANIFEST."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+import yaml
+
+from cmgan.job_environment import prepare_process
+from cmgan.recipe import Budget, budget_for
+from cmgan.study.arms import arm
+from cmgan.training.run import TrainingRun
+from data_prep.whole_files import write_table
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Which arm is trained on from which trunk; `rank` says when its turn comes, 1 first."""
+
+    trunk: str
+    arm: str
+    rank: int = 1
+
+    @property
+    def name(self) -> str:
+        """What folders and tables call it."""
+        return f"{self.trunk}-to-{self.arm}"
+
+
+@dataclass(frozen=True)
+class BranchPlan:
+    """Trunks (arms), their branches, seeds, and the budget that all of them share.
+
+    trunk_epochs and branch_epochs: length before and after the switch; validation_steps: steps between two
+    validations; endpoint_validations: how many of the last ones a branch is judged by.
+    """
+
+    branches: tuple[Branch, ...]
+    seeds: tuple[int, ...]
+    trunk_epochs: int
+    branch_epochs: int
+    validation_steps: int
+    endpoint_validations: int
+    budget: Budget
+
+    @property
+    def trunks(self) -> tuple[str, ...]:
+        """The arms that branches start from."""
+        return tuple(dict.fromkeys(branch.trunk for branch in self.branches))
+
+
+def read_plan(path: Path) -> BranchPlan:
+    """A plan from YAML; ValueError names the file and what is wrong in it."""
+    try:
+        content = yaml.safe_load(path.read_text())
+        branches = tuple(Branch(**entry) for entry in content.pop("branches"))
+        budget = Budget(**content.pop("budget"))
+        plan = BranchPlan(branches, tuple(content.pop("seeds")), budget=budget, **content)
+        for branch in plan.branches:
+            arm(branch.trunk), arm(branch.arm)
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}".replace("\n", " ")) from None
+    return plan
+
+
+def runs_of(plan: BranchPlan, manifest: Path, folder: Path) -> Iterator[TrainingRun]:
+    """The trainings of a plan in their order: by rank, then by seed, each trunk before its first branch."""
+    trunk_budget = replace(plan.budget, epochs=plan.trunk_epochs)
+    branch_budget = replace(plan.budget, epochs=plan.trunk_epochs + plan.branch_epochs)
+    trained = set()
+    for rank in sorted({branch.rank for branch in plan.branches}):
+        for seed in plan.seeds:
+            for branch in (branch for branch in plan.branches if branch.rank == rank):
+                trunk = folder / f"{branch.trunk}-{seed}"
+                if trunk not in trained:
+                    trained.add(trunk)
+                    yield _run(plan, manifest, trunk, branch.trunk, trunk_budget, seed, None)
+                place = folder / f"{branch.name}-{seed}"
+                yield _run(plan, manifest, place, branch.arm, branch_budget, seed, trunk)
+
+
+def watched_on_test(manifest: Path, output: Path) -> Path:
+    """A manifest whose validation utterances are the test ones, so that curves are of unseen speakers and noises.
+
+    Nothing may be chosen by them. Returns `output`.
+    """
+    table = pd.read_csv(manifest)
+    table = table[table["split"] != "validation"]
+    write_table(table.assign(split=table["split"].replace("test", "validation")), output)
+    return output
+
+
+def _run(
+    plan: BranchPlan,
+    manifest: Path,
+    output: Path,
+    arm_name: str,
+    budget: Budget,
+    seed: int,
+    trunk: Path | None,
+) -> TrainingRun:
+    recipe = arm(arm_name)
+    return TrainingRun(
+        manifest,
+        output,
+        recipe,
+        budget_for(recipe, budget),
+        seed,
+        output.name,
+        trunk=trunk,
+        validation_steps=plan.validation_steps,
+        keep_state=trunk is None,
+    )
+
+
+def main(
+    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="YAML: branches, seeds, lengths, budget")],
+    manifest: Annotated[Path, typer.Argument(help="manifest.csv; its test utterances are validated on")],
+    output: Annotated[Path, typer.Argument(help="folder of the run; an interrupted one goes on")],
+    last_rank: Annotated[int, typer.Option(help="leave out branches of a higher rank; 0 trains all")] = 0,
+) -> None:
+    """Train every trunk and branch of a plan that is not trained yet."""
+    prepare_process()
+    try:
+        plan = read_plan(plan_file)
+        if last_rank:
+            plan = replace(plan, branches=tuple(b for b in plan.branches if b.rank <= last_rank))
+        watched = watched_on_test(manifest, output / "data" / "manifest.csv")
+        train_all(plan, watched, output / "training")
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def train_all(
+    plan: BranchPlan, manifest: Path, folder: Path, report: Callable[[str], None] = print
+) -> list[Path]:
+    """Train what is not trained yet; returns the folders. Raises what `cmgan.training.loop.train` does."""
+    from cmgan.training.loop import train
+
+    return [train(run, report) for run in runs_of(plan, manifest, folder)]
+
+
+if __name__ == "__main__":
+    typer.run(main)
