@@ -22,7 +22,8 @@ from cmgan.metrics.pesq_workers import PesqWorkers
 from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, Recipe
 from cmgan.signal import SAMPLE_RATE
-from cmgan.training.step import training_step
+from cmgan.training.step import TrainingContext, training_step
+from data_prep.whole_files import write_text
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "precision.csv"
 FRAMES, BINS = 321, 201  # a crop of 2 s
@@ -37,10 +38,7 @@ def main() -> None:
     table = pd.DataFrame([*_network_rows(), *_training_rows()])
     table["difference"] = table["bfloat16"] - table["float32"]
     table["ratio"] = table["bfloat16"] / table["float32"]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    partial = RESULTS.with_suffix(".part")
-    table.to_csv(partial, index=False, float_format="%.4g")
-    partial.replace(RESULTS)
+    write_text(table.to_csv(index=False, float_format="%.4g"), RESULTS)
     print(table.to_string(index=False, float_format="%.4g"))
 
 
@@ -105,7 +103,9 @@ def _train(seed: int, mixed_precision: str) -> dict[str, float]:
     started = time.process_time()
     with PesqWorkers(0) as scorer:
         steps = [
-            training_step(next(batches), state, Recipe(), accelerator, scorer, labels).generator
+            training_step(
+                next(batches), TrainingContext(state, Recipe(), accelerator, scorer), labels
+            ).generator
             for _ in range(STEPS)
         ]
     seconds = time.process_time() - started

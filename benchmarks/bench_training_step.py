@@ -22,7 +22,8 @@ from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.systems import build_generator
 from cmgan.recipe import Budget, Recipe
 from cmgan.training.checkpoints import TrainingState
-from cmgan.training.step import training_step
+from cmgan.training.step import TrainingContext, training_step
+from data_prep.whole_files import write_text
 from tests.speech_like import noisy_copy, speech_like
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "training_step.csv"
@@ -52,10 +53,7 @@ def main() -> None:
     torch.manual_seed(0)
     rows = [row for name, budget in BUDGETS.items() for row in _rows(name, budget)]
     table = pd.DataFrame(rows)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    partial = RESULTS.with_suffix(".part")
-    table.to_csv(partial, index=False, float_format="%.4g")
-    partial.replace(RESULTS)
+    write_text(table.to_csv(index=False, float_format="%.4g"), RESULTS)
     print(table.to_string(index=False, float_format="%.4g"))
 
 
@@ -65,7 +63,9 @@ def _rows(name: str, budget: Budget) -> list[dict[str, str | float]]:
     labels = LabelSource(Recipe(), np.random.default_rng(0))
 
     def step(scorer: PesqWorkers | ConstantScores) -> Callable[[], object]:
-        return lambda: training_step(next(batches), state, Recipe(), accelerator, scorer, labels)
+        return lambda: training_step(
+            next(batches), TrainingContext(state, Recipe(), accelerator, scorer), labels
+        )
 
     batches = endless_batches(pairs, budget)
     with PesqWorkers(1) as worker, PesqWorkers(0) as inline:

@@ -22,6 +22,13 @@ class GeneratorLosses:
     phase: Tensor | None = None
     consistency: Tensor | None = None
 
+    def values(self) -> dict[str, float]:
+        """Every term as a number, "loss_" before its name; NaN where the system lacks it."""
+        return {
+            f"loss_{name}": float("nan") if value is None else value.item()
+            for name, value in vars(self).items()
+        }
+
 
 def generator_losses(
     estimate: Tensor,

@@ -20,8 +20,7 @@ from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.global_batch_norm import share_batch_norms
 from cmgan.models.systems import build_generator, stft_settings
 from cmgan.progress import Progress
-from cmgan.recipe import Recipe
-from cmgan.signal import StftSettings
+from cmgan.training.accelerator import Tracker, accelerator_for, collected, tracking
 from cmgan.training.checkpoints import (
     TrainingState,
     load_state,
@@ -30,20 +29,17 @@ from cmgan.training.checkpoints import (
     save_whole,
     start_from,
 )
-from cmgan.training.processes import collected
 from cmgan.training.run import (
     DISCRIMINATORS,
+    LOGS,
     STATE,
     TrainingRun,
     is_complete,
     make_working_folder,
     move_results_up,
 )
-from cmgan.training.step import Accumulation, training_step
-from cmgan.training.tracking import Tracker, tracked_accelerator, tracking
-from cmgan.training.validation import validate
-
-COUNTED_BY_STEP = ("steps.csv", "epochs.csv", "validation.csv")
+from cmgan.training.step import Accumulation, TrainingContext, training_step
+from cmgan.training.validation import resynthesised, validate
 
 
 def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
@@ -64,35 +60,28 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
         return run.output
     if run.budget.threads:
         torch.set_num_threads(run.budget.threads)
-    accelerator = tracked_accelerator(run.budget.mixed_precision, run.tracker, run.output)
-    _check_processes(run, accelerator)
-    training_pairs = load_pairs(run.manifest, "train")
-    validation_pairs = load_pairs(run.manifest, "validation", run.budget.validation_utterances)
-    if rms := run.recipe.recording_rms:
-        training_pairs, validation_pairs = (
-            [pair.at_rms(rms) for pair in pairs] for pairs in (training_pairs, validation_pairs)
+    accelerator = accelerator_for(run.budget.mixed_precision, run.tracker, run.output)
+    if run.budget.processes != accelerator.num_processes:
+        raise ValueError(
+            f"{run.name} is for {run.budget.processes} process(es) and was started with "
+            f"{accelerator.num_processes}: start it with python -m torch.distributed.run --standalone "
+            f"--nproc_per_node {run.budget.processes}, or set processes to {accelerator.num_processes}"
         )
+    training_pairs = _pairs(run, "train")
+    validation_pairs = _pairs(run, "validation", run.budget.validation_utterances)
     batches = batches_per_epoch(len(training_pairs), run.budget.batch_size, accelerator.num_processes)
     with accelerator.main_process_first():
         if accelerator.is_main_process:
             make_working_folder(run)
+    told = report if accelerator.is_main_process else lambda _: None
     state = _initial_state(run, accelerator)
-    told = report if accelerator.is_main_process else _say_nothing
     _resume(run, state, accelerator, told)
     limit = run.budget.pesq_time_limit or None
     with PesqWorkers(run.budget.pesq_workers, limit) as scorer, tracking(accelerator) as tracker:
-        work = Workshop(
-            run=run,
-            state=state,
-            training_pairs=training_pairs,
-            validation_pairs=validation_pairs,
-            accelerator=accelerator,
-            scorer=scorer,
-            tracker=tracker,
-            stft=stft_settings(run.recipe.generator, run.budget),
-            progress=Progress(run.name, run.budget.epochs * batches, state.step, told),
-        )
-        run_epochs(work)
+        stft = stft_settings(run.recipe.generator, run.budget)
+        context = TrainingContext(state, run.recipe, accelerator, scorer, stft)
+        progress = Progress(run.name, run.budget.epochs * batches, state.step, told)
+        Training(run, context, training_pairs, validation_pairs, tracker, progress).run_epochs()
     if accelerator.is_main_process:
         weights = extract_model_from_parallel(state.generator).state_dict()
         save_whole(weights, run.unfinished / "generator.pt")
@@ -101,13 +90,10 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     return run.output
 
 
-def _check_processes(run: TrainingRun, accelerator: Accelerator) -> None:
-    asked, there = run.budget.processes, accelerator.num_processes
-    if asked != there:
-        raise ValueError(
-            f"{run.name} is for {asked} process(es) and was started with {there}: start it with "
-            f"python -m torch.distributed.run --standalone --nproc_per_node {asked}, or set processes to {there}"
-        )
+def _pairs(run: TrainingRun, split: str, limit: int = 0) -> list[UtterancePair]:
+    pairs = load_pairs(run.manifest, split, limit)
+    rms = run.recipe.recording_rms
+    return [pair.at_rms(rms) for pair in pairs] if rms else pairs
 
 
 def _initial_state(run: TrainingRun, accelerator: Accelerator) -> TrainingState:
@@ -145,12 +131,12 @@ def _compile(generator: torch.nn.Module, backend: str) -> None:
 def _resume(
     run: TrainingRun, state: TrainingState, accelerator: Accelerator, report: Callable[[str], None]
 ) -> None:
-    """Take up the last checkpoint, and drop from the logs what was written after it."""
+    """Take up the last checkpoint, else the trunk's, and drop from the logs what was written after it."""
     checkpoint = load_state(state, run.unfinished, run.identity(), accelerator.process_index)
     if run.trunk and not checkpoint:
         start_from(state, run.trunk / STATE, accelerator.process_index)
     if accelerator.is_main_process:
-        for name in COUNTED_BY_STEP:
+        for name in LOGS:
             keep_rows_up_to(run.unfinished / name, "step", state.step)
     if checkpoint:
         report(
@@ -159,84 +145,142 @@ def _resume(
         )
 
 
-def _say_nothing(line: str) -> None:
-    """What the other processes have to tell is the same."""
-
-
 @dataclass(frozen=True)
-class Workshop:
-    """What a run works with from epoch to epoch; `state` alone changes."""
+class Training:
+    """A run at work: epochs of steps, with logs, validations and checkpoints; only `context.state` changes."""
 
     run: TrainingRun
-    state: TrainingState
+    context: TrainingContext
     training_pairs: list[UtterancePair]
     validation_pairs: list[UtterancePair]
-    accelerator: Accelerator
-    scorer: PesqWorkers
     tracker: Tracker
-    stft: StftSettings
     progress: Progress
 
-    def log(self, name: str, rows: list[dict]) -> None:
+    def run_epochs(self) -> None:
+        """Train to the end of the budget or early stopping, from where the state stands."""
+        state = self.context.state
+        while state.epoch < self.run.budget.epochs and not self._stopped_early():
+            self._train_epoch()
+            with warnings.catch_warnings():
+                # An arm may skip every discriminator step of an epoch; the schedule counts epochs all the same.
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+                state.generator_schedule.step()
+                state.discriminator_schedule.step()
+            state.epoch, state.batches, state.labels = state.epoch + 1, 0, ""
+            if not self.run.validation_steps:
+                self._validate(state.epoch)
+            self._keep_discriminator()
+            self._save()
+
+    def _train_epoch(self) -> None:
+        run, state, accelerator = self.run, self.context.state, self.context.accelerator
+        epoch, size, ranks = state.epoch + 1, run.budget.batch_size, accelerator.num_processes
+        labels = LabelSource(run.recipe, np.random.default_rng([run.seed, epoch, 2]))
+        if state.labels:
+            labels.restore(state.labels)
+        batches = epoch_batches(
+            self.training_pairs,
+            size,
+            run.budget.crop_seconds,
+            run.seed,
+            epoch,
+            run.recipe.reshuffle,
+            accelerator.process_index,
+            ranks,
+        )
+        total = batches_per_epoch(len(self.training_pairs), size, ranks)
+        for number, batch in enumerate(batches):
+            # A resumed epoch draws again what it has trained on, so that the rest is the same.
+            if number < state.batches:
+                continue
+            started = time.perf_counter()
+            accumulation = accumulation_of(number, total, run.budget.gradient_accumulation)
+            placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
+            record = training_step(placed, self.context, labels, accumulation)
+            state.step, state.batches = state.step + 1, state.batches + 1
+            row = {"epoch": epoch, "step": state.step} | record.row()
+            self._log("steps.csv", [row | {"seconds": time.perf_counter() - started}])
+            self.tracker.log("train", record.row(), state.step)
+            self.progress.step(epoch, record.generator.loss_total)
+            if run.validation_steps and state.step % run.validation_steps == 0:
+                self._validate(state.step)
+            # Gradients that wait for their update are not kept; an epoch's last state is, after its validation.
+            due = accumulation.update and state.batches % run.checkpoint_steps < accumulation.steps
+            if due and state.batches < total:
+                state.labels = labels.state()
+                self._save()
+
+    def _validate(self, number: int) -> None:
+        """Validate, log it and note what is best so far; `number` places the random crops."""
+        run, state, accelerator = self.run, self.context.state, self.context.accelerator
+        generator, discriminator = map(extract_model_from_parallel, (state.generator, state.discriminator))
+        # Whole utterances have lengths of their own: compiling for each would take longer than enhancing them.
+        with torch.compiler.set_stance("force_eager"):
+            own = validate(
+                generator,
+                discriminator,
+                self.validation_pairs,
+                run.recipe,
+                self.context.scorer,
+                (run.seed, number, 3),
+                self.context.stft,
+                accelerator.process_index,
+                accelerator.num_processes,
+            )
+            if self.tracker.takes_sound:
+                pair = self.validation_pairs[0]
+                self.tracker.sound(pair.id, resynthesised(generator, pair, self.context.stft), state.step)
+        order = {pair.id: place for place, pair in enumerate(self.validation_pairs)}
+        rows = sorted(collected(own, accelerator), key=lambda row: order[row["id"]])
+        place = {"epoch": state.epoch, "step": state.step}
+        utterances = pd.DataFrame(rows)
+        summary = {
+            **place,
+            **utterances.drop(columns=["id", "pesq_reason"]).mean().to_dict(),
+            "pesq_failures": int(utterances["pesq"].isna().sum()),
+            "utterances": len(utterances),
+        }
+        self._log("validation.csv", [place | row for row in rows])
+        self._log("epochs.csv", [summary])
+        self.tracker.log("validation", summary, state.step)
+        self.progress.validated(summary["pesq"])
+        if summary["pesq"] > state.best_pesq:
+            state.best_pesq = summary["pesq"]
+            if accelerator.is_main_process:
+                save_whole(generator.state_dict(), run.unfinished / "generator_best.pt")
+        if summary["loss_total"] < state.best_loss - run.recipe.minimum_improvement:
+            state.best_loss, state.epochs_without_improvement = summary["loss_total"], 0
+        else:
+            state.epochs_without_improvement += 1
+
+    def _keep_discriminator(self) -> None:
+        """Add the discriminator to discriminators.pt after the first, the middle and the last epoch."""
+        run, state = self.run, self.context.state
+        last = run.budget.epochs
+        due = state.epoch in (1, -(-last // 2), last) or self._stopped_early()
+        if not (due and run.recipe.loss_weights.metric and self.context.accelerator.is_main_process):
+            return
+        path = run.unfinished / DISCRIMINATORS
+        kept = torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
+        weights = extract_model_from_parallel(state.discriminator).state_dict()
+        # Epochs after this one are of a part that an interruption undid.
+        kept = {epoch: before for epoch, before in kept.items() if epoch < state.epoch}
+        save_whole(kept | {state.epoch: weights}, path)
+
+    def _stopped_early(self) -> bool:
+        return 0 < self.run.recipe.patience <= self.context.state.epochs_without_improvement
+
+    def _save(self) -> None:
+        random_states = collected([random_state()], self.context.accelerator)
+        if self.context.accelerator.is_main_process:
+            save_state(self.context.state, self.run.unfinished, self.run.identity(), random_states)
+
+    def _log(self, name: str, rows: list[dict]) -> None:
         """Append to one of the run's logs; one process writes."""
-        if self.accelerator.is_main_process:
+        if self.context.accelerator.is_main_process:
             log = CsvLog(self.run.unfinished / name)
             for row in rows:
                 log.append(row)
-
-
-def run_epochs(work: Workshop) -> None:
-    """Train to the end of the budget or early stopping, from where the state stands."""
-    run, state = work.run, work.state
-    while state.epoch < run.budget.epochs and not _stopped_early(run.recipe, state):
-        _train_epoch(work)
-        _step_schedules(state)
-        state.epoch, state.batches, state.labels = state.epoch + 1, 0, ""
-        if not run.validation_steps:
-            _validate(work, state.epoch)
-        _keep_discriminator(work)
-        _save(work)
-
-
-def _train_epoch(work: Workshop) -> None:
-    run, state, accelerator = work.run, work.state, work.accelerator
-    epoch = state.epoch + 1
-    labels = LabelSource(run.recipe, np.random.default_rng([run.seed, epoch, 2]))
-    if state.labels:
-        labels.restore(state.labels)
-    batches = epoch_batches(
-        work.training_pairs,
-        run.budget.batch_size,
-        run.budget.crop_seconds,
-        run.seed,
-        epoch,
-        run.recipe.reshuffle,
-        accelerator.process_index,
-        accelerator.num_processes,
-    )
-    total = batches_per_epoch(len(work.training_pairs), run.budget.batch_size, accelerator.num_processes)
-    for number, batch in enumerate(batches):
-        # A resumed epoch draws again what it has trained on, so that the rest is the same.
-        if number < state.batches:
-            continue
-        started = time.perf_counter()
-        accumulation = accumulation_of(number, total, run.budget.gradient_accumulation)
-        placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
-        record = training_step(
-            placed, state, run.recipe, accelerator, work.scorer, labels, work.stft, accumulation
-        )
-        state.step, state.batches = state.step + 1, state.batches + 1
-        row = {"epoch": epoch, "step": state.step} | record.row()
-        work.log("steps.csv", [row | {"seconds": time.perf_counter() - started}])
-        work.tracker.log("train", record.row(), state.step)
-        work.progress.step(epoch, record.generator.loss_total)
-        if run.validation_steps and state.step % run.validation_steps == 0:
-            _validate(work, state.step)
-        # Gradients that wait for their update are not kept; the last state of an epoch is, after its validation.
-        due = accumulation.update and state.batches % run.checkpoint_steps < accumulation.steps
-        if due and state.batches < total:
-            state.labels = labels.state()
-            _save(work)
 
 
 def accumulation_of(number: int, total: int, together: int) -> Accumulation:
@@ -244,89 +288,3 @@ def accumulation_of(number: int, total: int, together: int) -> Accumulation:
     first = number - number % together
     steps = min(together, total - first)
     return Accumulation(steps, number + 1 == first + steps)
-
-
-def _step_schedules(state: TrainingState) -> None:
-    with warnings.catch_warnings():
-        # An arm may skip every discriminator step of an epoch; the schedule counts epochs all the same.
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
-        state.generator_schedule.step()
-        state.discriminator_schedule.step()
-
-
-def _validate(work: Workshop, number: int) -> None:
-    """Validate, and log it; `number` places the random crops."""
-    run, state, accelerator = work.run, work.state, work.accelerator
-    generator, discriminator = map(extract_model_from_parallel, (state.generator, state.discriminator))
-    # Whole utterances have lengths of their own: compiling for each would take longer than enhancing them.
-    with torch.compiler.set_stance("force_eager"):
-        own = validate(
-            generator,
-            discriminator,
-            work.validation_pairs,
-            run.recipe,
-            work.scorer,
-            (run.seed, number, 3),
-            work.stft,
-            accelerator.process_index,
-            accelerator.num_processes,
-        )
-        work.tracker.sound(generator, work.validation_pairs[0], work.stft, state.step)
-    order = {pair.id: place for place, pair in enumerate(work.validation_pairs)}
-    rows = sorted(collected(own, accelerator), key=lambda row: order[row["id"]])
-    summary = _epoch_row(state, pd.DataFrame(rows))
-    work.log("validation.csv", [{"epoch": state.epoch, "step": state.step} | row for row in rows])
-    work.log("epochs.csv", [summary])
-    work.tracker.log("validation", summary, state.step)
-    work.progress.validated(summary["pesq"])
-    _note_best(work, summary)
-
-
-def _epoch_row(state: TrainingState, utterances: pd.DataFrame) -> dict[str, float | int]:
-    means = utterances.drop(columns=["id", "pesq_reason"]).mean()
-    return {
-        "epoch": state.epoch,
-        "step": state.step,
-        **means.to_dict(),
-        "pesq_failures": int(utterances["pesq"].isna().sum()),
-        "utterances": len(utterances),
-    }
-
-
-def _note_best(work: Workshop, summary: dict) -> None:
-    state = work.state
-    if summary["pesq"] > state.best_pesq:
-        state.best_pesq = summary["pesq"]
-        if work.accelerator.is_main_process:
-            weights = extract_model_from_parallel(state.generator).state_dict()
-            save_whole(weights, work.run.unfinished / "generator_best.pt")
-    if summary["loss_total"] < state.best_loss - work.run.recipe.minimum_improvement:
-        state.best_loss = summary["loss_total"]
-        state.epochs_without_improvement = 0
-    else:
-        state.epochs_without_improvement += 1
-
-
-def _keep_discriminator(work: Workshop) -> None:
-    """Add the discriminator to discriminators.pt after the first, the middle and the last epoch."""
-    run, state = work.run, work.state
-    last = run.budget.epochs
-    due = state.epoch in (1, -(-last // 2), last) or _stopped_early(run.recipe, state)
-    if not (due and run.recipe.loss_weights.metric and work.accelerator.is_main_process):
-        return
-    path = run.unfinished / DISCRIMINATORS
-    kept = torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
-    weights = extract_model_from_parallel(state.discriminator).state_dict()
-    # Epochs after this one are of a part that an interruption undid.
-    kept = {epoch: before for epoch, before in kept.items() if epoch < state.epoch}
-    save_whole(kept | {state.epoch: weights}, path)
-
-
-def _stopped_early(recipe: Recipe, state: TrainingState) -> bool:
-    return 0 < recipe.patience <= state.epochs_without_improvement
-
-
-def _save(work: Workshop) -> None:
-    random_states = collected([random_state()], work.accelerator)
-    if work.accelerator.is_main_process:
-        save_state(work.state, work.run.unfinished, work.run.identity(), random_states)

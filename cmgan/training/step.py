@@ -7,19 +7,31 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import extract_model_from_parallel
+from torch import Tensor
 
 from cmgan.dataset import Batch
-from cmgan.forward import Forward, forward, gain_of, metric_magnitudes
+from cmgan.forward import forward, gain_of, metric_magnitudes
 from cmgan.labels import Labels, LabelSource
 from cmgan.losses import discriminator_loss
 from cmgan.metrics.pesq_workers import PendingScores, PesqWorkers
 from cmgan.models.systems import objective
 from cmgan.recipe import Recipe
 from cmgan.signal import CMGAN_STFT, StftSettings
+from cmgan.training.accelerator import averaged, collected, gathered
 from cmgan.training.checkpoints import TrainingState
-from cmgan.training.processes import averaged, collected, gathered
 
 MISSING = float("nan")
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """What every step of a run works with; only `state` changes."""
+
+    state: TrainingState
+    recipe: Recipe
+    accelerator: Accelerator
+    scorer: PesqWorkers
+    stft: StftSettings = CMGAN_STFT
 
 
 @dataclass(frozen=True)
@@ -83,14 +95,7 @@ class StepRecord:
 
 
 def training_step(
-    batch: Batch,
-    state: TrainingState,
-    recipe: Recipe,
-    accelerator: Accelerator,
-    scorer: PesqWorkers,
-    label_source: LabelSource,
-    stft: StftSettings = CMGAN_STFT,
-    accumulation: Accumulation = Accumulation(),
+    batch: Batch, context: TrainingContext, labels: LabelSource, accumulation: Accumulation = Accumulation()
 ) -> StepRecord:
     """Generator step, then discriminator step with PESQ labels: the public order.
 
@@ -98,87 +103,67 @@ def training_step(
     is hidden behind the backward pass. Without a metric loss (weight 0) the discriminator is left alone.
     Several processes make one step together: labels are those of the global batch, logged values its means.
     """
+    state, recipe, accelerator = context.state, context.recipe, context.accelerator
     adversarial = recipe.loss_weights.metric > 0
-    # It judges without learning here; its wrapper for several processes would wait for its gradients.
+    # Frozen and unwrapped: DDP would wait for its gradients.
     judge = extract_model_from_parallel(state.discriminator).requires_grad_(False)
-    result = forward(state.generator, batch, stft)
-    pending = _start_scoring(result, scorer) if adversarial else None
+    result = forward(state.generator, batch, context.stft)
+    pending = score = None
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
-    score = judge(clean_magnitude, estimated_magnitude) if adversarial else None
+    if adversarial:
+        pending = context.scorer.submit(result.clean.cpu().numpy(), result.waveform.detach().cpu().numpy())
+        score = judge(clean_magnitude, estimated_magnitude)
     losses = objective(result, score, recipe)
     accelerator.backward(losses.total / accumulation.steps)
-    generator_norm = _update(state.generator, state.generator_optimiser, recipe, accelerator, accumulation)
+    norm = update(state.generator, state.generator_optimiser, context, accumulation)
     judge.requires_grad_(True)
+    gain = gain_of(result.waveform.detach(), result.clean).nanmean().item()
+    terms = losses.values() | ({} if adversarial else {"loss_metric": MISSING})
     generator_step = GeneratorStep(
-        loss_real_imaginary=losses.real_imaginary.item(),
-        loss_magnitude=losses.magnitude.item(),
-        loss_time=losses.time.item(),
-        loss_metric=losses.metric.item() if adversarial else MISSING,
-        loss_phase=MISSING if losses.phase is None else losses.phase.item(),
-        loss_consistency=MISSING if losses.consistency is None else losses.consistency.item(),
-        loss_total=losses.total.item(),
-        gradient_norm_generator=generator_norm,
-        gain=gain_of(result.waveform.detach(), result.clean).nanmean().item(),
+        **averaged(terms | {"gradient_norm_generator": norm, "gain": gain}, accelerator)
     )
-    generator_step = GeneratorStep(**averaged(vars(generator_step), accelerator))
     if pending is None:
         return StepRecord(generator_step, DiscriminatorStep())
-    return StepRecord(
-        generator_step,
-        _discriminator_step(
-            clean_magnitude,
-            estimated_magnitude.detach(),
-            pending,
-            state,
-            recipe,
-            accelerator,
-            label_source,
-            accumulation,
-        ),
-    )
-
-
-def _start_scoring(result: Forward, scorer: PesqWorkers) -> PendingScores:
-    return scorer.submit(result.clean.cpu().numpy(), result.waveform.detach().cpu().numpy())
+    magnitudes = clean_magnitude, estimated_magnitude.detach()
+    return StepRecord(generator_step, _discriminator_step(magnitudes, pending, context, labels, accumulation))
 
 
 def _discriminator_step(
-    clean_magnitude: torch.Tensor,
-    estimated_magnitude: torch.Tensor,
+    magnitudes: tuple[Tensor, Tensor],
     pending: PendingScores,
-    state: TrainingState,
-    recipe: Recipe,
-    accelerator: Accelerator,
+    context: TrainingContext,
     label_source: LabelSource,
     accumulation: Accumulation,
 ) -> DiscriminatorStep:
+    state, accelerator = context.state, context.accelerator
     scores = pending.result()
     pesq = gathered(np.array([score.value for score in scores]), accelerator)
     reasons = Counter(collected([score.reason for score in scores if score.reason], accelerator))
     labelled = label_source.label(pesq)
     labels = labelled.labels
     kept = labels.values[labels.kept & np.isfinite(labels.values)]
-    first = accelerator.process_index * len(scores)
-    own = labels.part(first, first + len(scores))
     values = dict.fromkeys(("loss_discriminator", "discriminator_clean", "discriminator_estimate"), MISSING)
     if not labels.skip:
-        on_estimate = state.discriminator(clean_magnitude, estimated_magnitude)
-        on_clean = state.discriminator(clean_magnitude, clean_magnitude)
-        objective = discriminator_loss(on_clean, on_estimate, own, _share(own, labels))
-        accelerator.backward(objective / accumulation.steps)
-        means = (each.mean().item() for each in (objective, on_clean, on_estimate))
+        first = accelerator.process_index * len(scores)
+        own = labels.part(first, first + len(scores))
+        on_estimate = state.discriminator(*magnitudes)
+        on_clean = state.discriminator(magnitudes[0], magnitudes[0])
+        loss = discriminator_loss(on_clean, on_estimate, own, _share(own, labels))
+        accelerator.backward(loss / accumulation.steps)
+        means = (each.mean().item() for each in (loss, on_clean, on_estimate))
         values = averaged(dict(zip(values, means, strict=True)), accelerator)
-    norm = _update(state.discriminator, state.discriminator_optimiser, recipe, accelerator, accumulation)
     return DiscriminatorStep(
         **values,
         discriminator_skipped=labels.skip,
+        gradient_norm_discriminator=update(
+            state.discriminator, state.discriminator_optimiser, context, accumulation
+        ),
         pesq_mean=float(np.nanmean(pesq)) if np.isfinite(pesq).any() else MISSING,
         label_mean=float(kept.mean()) if len(kept) else MISSING,
         label_std=float(kept.std()) if len(kept) else MISSING,
         pesq_failures=int(np.isnan(labelled.pesq).sum()),
         failure_reasons=";".join(f"{reason}:{count}" for reason, count in sorted(reasons.items())),
         failure_injected=labelled.injected,
-        gradient_norm_discriminator=norm,
     )
 
 
@@ -189,18 +174,18 @@ def _share(own: Labels, all_labels: Labels) -> float:
     return own.kept.mean() / all_labels.kept.mean()
 
 
-def _update(
+def update(
     network: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
-    accelerator: Accelerator,
+    context: TrainingContext,
     accumulation: Accumulation,
 ) -> float:
-    """Change the weights where that is due; norm of the gradient before clipping, missing where there is none."""
+    """Change the weights where that is due; norm of the gradient before clipping, NaN where nothing was learnt."""
     learnt = any(parameter.grad is not None for parameter in network.parameters())
     if not (learnt and accumulation.update):
         return MISSING
-    norm = accelerator.clip_grad_norm_(network.parameters(), recipe.gradient_clip or float("inf"))
+    limit = context.recipe.gradient_clip or float("inf")
+    norm = context.accelerator.clip_grad_norm_(network.parameters(), limit)
     optimiser.step()
     optimiser.zero_grad()
     return float(norm)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cmgan.dataset import Batch, UtterancePair, crop
 from cmgan.forward import Forward, forward, gain_of, metric_magnitudes, phase_error
@@ -12,7 +12,7 @@ from cmgan.metrics.pesq_workers import PesqWorkers
 from cmgan.metrics.snr import segmental_snr, si_sdr
 from cmgan.models.systems import objective
 from cmgan.recipe import Recipe
-from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, StftSettings, inconsistency
+from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, StftSettings, inconsistency, rms_gain
 
 RANDOM_CROP_SECONDS = 2.0
 
@@ -79,6 +79,17 @@ def whole_utterance(pair: UtterancePair, device: torch.device, hop: int) -> Batc
     return Batch(clean.to(device), noisy.to(device), (pair.id,))
 
 
+@torch.no_grad()
+def resynthesised(generator: nn.Module, pair: UtterancePair, stft: StftSettings) -> Tensor:
+    """An utterance as the generator enhances it, at the level of its recording: (1, N); evaluation mode and back."""
+    training = generator.training
+    generator.eval()
+    batch = whole_utterance(pair, next(generator.parameters()).device, stft.hop)
+    waveform = forward(generator, batch, stft).waveform / rms_gain(batch.noisy)
+    generator.train(training)
+    return waveform
+
+
 def _losses(result: Forward, discriminator: nn.Module, recipe: Recipe) -> dict[str, float]:
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
     estimate_score = discriminator(clean_magnitude, estimated_magnitude)
@@ -86,13 +97,11 @@ def _losses(result: Forward, discriminator: nn.Module, recipe: Recipe) -> dict[s
         objective(result, estimate_score, recipe, target) for target in ("published", "normalised")
     )
     trained = normalised if recipe.time_target == "normalised" else published
-    return {
-        "loss_real_imaginary": trained.real_imaginary.item(),
-        "loss_magnitude": trained.magnitude.item(),
-        "loss_time_published": published.time.item(),
-        "loss_time_normalised": normalised.time.item(),
-        "loss_metric": trained.metric.item(),
-        "loss_total": trained.total.item(),
+    terms = trained.values()
+    # The time loss against either target, whichever was trained on, and none of MP-SENet's own terms.
+    names = ("loss_real_imaginary", "loss_magnitude", "loss_time_published", "loss_time_normalised")
+    terms |= {"loss_time_published": published.time.item(), "loss_time_normalised": normalised.time.item()}
+    return {name: terms[name] for name in (*names, "loss_metric", "loss_total")} | {
         "discriminator_estimate": estimate_score.item(),
         "discriminator_clean": discriminator(clean_magnitude, clean_magnitude).item(),
     }

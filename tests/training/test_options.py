@@ -10,7 +10,7 @@ from torch import nn
 from cmgan.recipe import Budget, LossWeights, Recipe
 from cmgan.training.checkpoints import TrainingState, load_state, random_state, save_state
 from cmgan.training.loop import TrainingRun, accumulation_of, train
-from cmgan.training.step import Accumulation, _update
+from cmgan.training.step import Accumulation, TrainingContext, update
 from tests.tiny_corpus import write_tiny_corpus
 
 BUDGET = Budget(
@@ -31,6 +31,11 @@ def _train(manifest, output, **budget):
     return train(run, report=lambda _: None)
 
 
+def _context():
+    """What an update needs: no networks, no scores."""
+    return TrainingContext(None, Recipe(), Accelerator(cpu=True), None)
+
+
 def test_an_epochs_last_batches_make_an_update_of_their_own():
     schedule = [accumulation_of(number, 5, 2) for number in range(5)]
     assert [each.steps for each in schedule] == [2, 2, 2, 2, 1]
@@ -39,7 +44,7 @@ def test_an_epochs_last_batches_make_an_update_of_their_own():
 
 def test_accumulated_gradients_change_weights_as_those_of_one_large_batch():
     inputs = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
-    accelerator = Accelerator(cpu=True)
+    accelerator, context = Accelerator(cpu=True), _context()
     networks = [nn.Linear(3, 1) for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
     norms = []
@@ -48,7 +53,7 @@ def test_accumulated_gradients_change_weights_as_those_of_one_large_batch():
         for number, part in enumerate(inputs.chunk(parts)):
             accelerator.backward(network(part).square().mean() / parts)
             due = Accumulation(parts, number + 1 == parts)
-            norms.append(_update(network, optimiser, Recipe(), accelerator, due))
+            norms.append(update(network, optimiser, context, due))
         assert network.weight.grad is None
     assert np.isfinite(norms).tolist() == [True, False, False, True]
     assert norms[0] == pytest.approx(norms[3], rel=1e-6)
@@ -58,9 +63,7 @@ def test_accumulated_gradients_change_weights_as_those_of_one_large_batch():
 def test_where_every_step_of_an_update_was_skipped_the_weights_stay():
     network = nn.Linear(3, 1)
     before = network.weight.clone()
-    norm = _update(
-        network, torch.optim.AdamW(network.parameters()), Recipe(), Accelerator(cpu=True), Accumulation()
-    )
+    norm = update(network, torch.optim.AdamW(network.parameters()), _context(), Accumulation())
     assert np.isnan(norm)
     assert torch.equal(network.weight, before)
 
