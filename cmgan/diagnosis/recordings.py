@@ -11,8 +11,9 @@ from cmgan.diagnosis.target import CHANGE
 from cmgan.metrics.pesq_workers import PesqWorkers
 from cmgan.recipe import LossWeights, Recipe
 from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.objective.experiments import Setting, batches_of_clips, minima, run_descents
-from cmgan.study.objective.recordings import gains_of_files, recorded_pairs
+from cmgan.study.objective.clips import batches_of_clips, gains_of_files, recorded_pairs
+from cmgan.study.objective.experiments import Setting, run_descents
+from cmgan.study.objective.minima import minima
 
 SUBJECT = "objective"
 CLIPS, SECONDS, ITERATIONS = 4, 2.0, 200

@@ -6,7 +6,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from cmgan.cli import app
-from cmgan.study.objective.recordings import gains_of_files, recorded_pairs
+from cmgan.study.objective.clips import gains_of_files, recorded_pairs
 
 RUNNER = CliRunner()
 

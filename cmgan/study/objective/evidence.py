@@ -5,7 +5,7 @@ import pandas as pd
 from cmgan.study.claims.effects import MissingEvidenceError, effect_of_share, effect_of_values
 from cmgan.study.claims.evidence import Evidence
 from cmgan.study.claims.verdicts import Effect
-from cmgan.study.objective.tables import DESCENT, SWEEP, starts_apart
+from cmgan.study.objective.minima import DESCENT, SWEEP, starts_apart
 
 MINIMA = "objective/minima.csv"
 

@@ -1,14 +1,12 @@
-"""Which objectives are minimised on which clips, and the tables that come of it."""
+"""Which objectives are minimised on which clips, and the descents' tables."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import brentq
 from torch import nn
 
 from cmgan import losses
@@ -21,14 +19,12 @@ from cmgan.recipe import Budget, LossWeights, Recipe
 from cmgan.signal import SAMPLE_RATE, compressed_spectrum
 from cmgan.study.comparison.clip_views import loud_excerpt
 from cmgan.study.objective import minimiser
+from cmgan.study.objective.clips import Clips, clips_of
+from cmgan.study.objective.minima import settling_from
 from cmgan.study.objective.minimiser import (
-    Clips,
     Start,
-    clips_of,
-    has_settled,
     measure,
     minimise,
-    settling_from,
     speech_power,
     state_of,
     watched_iterations,
@@ -36,17 +32,11 @@ from cmgan.study.objective.minimiser import (
 from data_prep.whole_files import write_table
 
 WITHOUT_METRIC = LossWeights(metric=0.0)
+PUBLISHED = Recipe(time_target="published", loss_weights=WITHOUT_METRIC)
 # Quoted by users from the paper's text; its weight of the metric loss, 0.01, needs a discriminator.
 PAPER_WEIGHTS = LossWeights(0.3, 0.7, 1.0, 0.0)
 # With a discriminator: the published weight of the metric loss, and one that is larger than all others together.
 METRIC_WEIGHTS = (0.05, 1.0)
-CLIPS_A_BATCH = 8
-# Weights that make the published objective of epochs.csv, whatever the arm was trained with.
-PUBLISHED_TERMS = {
-    "loss_real_imaginary": WITHOUT_METRIC.real_imaginary,
-    "loss_magnitude": WITHOUT_METRIC.magnitude,
-    "loss_time_published": WITHOUT_METRIC.time,
-}
 
 
 @dataclass(frozen=True)
@@ -65,21 +55,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Judge:
-    """A discriminator as it was after an epoch of a training, frozen."""
+    """A discriminator as it was after an epoch of a training, frozen; `name` is what tables call it."""
 
-    training: str
-    epoch: int
+    name: str
     network: MetricDiscriminator
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-        return f"{self.training} epoch {self.epoch}"
 
 
 def target_settings(targets: Sequence[str]) -> list[Setting]:
     """The public loss weights with each of the time targets, without the metric loss."""
-    return [Setting(target, Recipe(time_target=target, loss_weights=WITHOUT_METRIC)) for target in targets]
+    return [Setting(target, replace(PUBLISHED, time_target=target)) for target in targets]
 
 
 def swept_settings(
@@ -90,46 +74,28 @@ def swept_settings(
     All compare with the published target but where the name says so. Of the judges the first and the last are tried,
     the last one on the waveform's magnitude too. Raises ValueError for a weight below 0.
     """
-    published = Recipe(time_target="published", loss_weights=WITHOUT_METRIC)
+
+    def weighted(**weights: float) -> Recipe:
+        return replace(PUBLISHED, loss_weights=replace(WITHOUT_METRIC, **weights))
+
     settings = target_settings(("published", "normalised"))
-    settings += [Setting(f"gain={gain:g}", published, gain, value=gain) for gain in gains]
-    settings += [
-        Setting(
-            f"time_weight={weight:g}",
-            replace(published, loss_weights=replace(WITHOUT_METRIC, time=weight)),
-            value=weight,
-        )
-        for weight in time_weights
-    ]
+    settings += [Setting(f"gain={gain:g}", PUBLISHED, gain, value=gain) for gain in gains]
+    settings += [Setting(f"time_weight={time:g}", weighted(time=time), value=time) for time in time_weights]
     for target in ("published", "normalised"):
-        settings.append(
-            Setting(f"paper_weights {target}", Recipe(time_target=target, loss_weights=PAPER_WEIGHTS))
-        )
-        settings.append(
+        paper = Recipe(time_target=target, loss_weights=PAPER_WEIGHTS)
+        other = Recipe(time_target=target, generator="mpsenet", loss_weights=WITHOUT_METRIC)
+        settings += [Setting(f"paper_weights {target}", paper), Setting(f"mpsenet {target}", other)]
+    tried = [(judge, "estimated", "") for judge in dict.fromkeys((*judges[:1], *judges[-1:]))]
+    for judge, seen, words in (*tried, *((judge, "reanalysed", "reanalysed ") for judge in judges[-1:])):
+        settings += [
             Setting(
-                f"mpsenet {target}",
-                Recipe(time_target=target, generator="mpsenet", loss_weights=WITHOUT_METRIC),
+                f"metric={weight:g} {words}{judge.name}",
+                replace(weighted(metric=weight), metric_input=seen),
+                judge=judge.name,
             )
-        )
-    for judge in dict.fromkeys((*judges[:1], *judges[-1:])):
-        for weight in METRIC_WEIGHTS:
-            recipe = replace(published, loss_weights=replace(WITHOUT_METRIC, metric=weight))
-            settings.append(Setting(f"metric={weight:g} {judge.name}", recipe, judge=judge.name))
-    if judges:
-        last = judges[-1]
-        for weight in METRIC_WEIGHTS:
-            weights = replace(WITHOUT_METRIC, metric=weight)
-            recipe = replace(published, loss_weights=weights, metric_input="reanalysed")
-            settings.append(Setting(f"metric={weight:g} reanalysed {last.name}", recipe, judge=last.name))
+            for weight in METRIC_WEIGHTS
+        ]
     return settings
-
-
-def batches_of_clips(pairs: Sequence[UtterancePair], seconds: float) -> list[Clips]:
-    """The middle `seconds` of every pair, clips of one length together; 0 takes all of each, one by one."""
-    whole = [pair for pair in pairs if not seconds or len(pair.clean) < seconds * SAMPLE_RATE]
-    cut = [pair for pair in pairs if seconds and len(pair.clean) >= seconds * SAMPLE_RATE]
-    groups = [cut[first : first + CLIPS_A_BATCH] for first in range(0, len(cut), CLIPS_A_BATCH)]
-    return [clips_of(group, seconds) for group in groups] + [clips_of([pair]) for pair in whole]
 
 
 def descend(
@@ -144,28 +110,25 @@ def descend(
     """Minimise one objective on some clips: a row per snapshot and clip. judge: the setting's network.
 
     Columns: those of `measure`, and setting, value, start, time_target, weight_real_imaginary, weight_magnitude,
-    weight_time, weight_metric, judge, seconds, speech_power, speech_level (see `best_scaling`).
+    weight_time, weight_metric, judge, seconds, speech_power, speech_level (see `minima.best_scaling`).
     """
+    recipe = setting.recipe
     placed = clips.with_gain(setting.gain) if setting.gain else clips
-    seen = sorted({0, settling_from(iterations), *seen})
-    snapshots = minimise(placed, setting.recipe, start, iterations, seen, judge)
-    frame = pd.DataFrame(measure(placed, setting.recipe, snapshots, scorer, judge))
-    weights = {
-        f"weight_{name}": weight
-        for name, weight in vars(setting.recipe.loss_weights).items()
-        if setting.recipe.generator == "tscnet"
-    }
-    about = {"setting": setting.name, "value": setting.value, "start": start, "judge": setting.judge}
-    about |= {"time_target": setting.recipe.time_target, **weights}
-    powers = dict(
-        zip(clips.names, speech_power(clips, stft_settings(setting.recipe.generator, Budget())), strict=True)
-    )
-    levels = dict(zip(clips.names, clips.clean.abs().mean(-1).tolist(), strict=True))
+    snapshots = minimise(placed, recipe, start, iterations, {0, settling_from(iterations), *seen}, judge)
+    frame = pd.DataFrame(measure(placed, recipe, snapshots, scorer, judge))
+    public = vars(recipe.loss_weights) if recipe.generator == "tscnet" else {}
+    powers = speech_power(clips, stft_settings(recipe.generator, Budget()))
+    levels = clips.clean.abs().mean(-1).tolist()
     return frame.assign(
-        **about,
+        setting=setting.name,
+        value=setting.value,
+        start=start,
+        judge=setting.judge,
+        time_target=recipe.time_target,
+        **{f"weight_{name}": weight for name, weight in public.items()},
         seconds=clips.clean.shape[-1] / SAMPLE_RATE,
-        speech_power=frame["clip"].map(powers),
-        speech_level=frame["clip"].map(levels),
+        speech_power=frame["clip"].map(dict(zip(clips.names, powers, strict=True))),
+        speech_level=frame["clip"].map(dict(zip(clips.names, levels, strict=True))),
     )
 
 
@@ -187,10 +150,11 @@ def run_descents(
     interruption; its name depends on the clips' samples, the setting, the judge's weights and the minimiser's code.
     """
     seen = watched_iterations(iterations) if watched else ()
+    networks = {judge.name: judge.network for judge in judges}
     done: dict[str, pd.DataFrame] = {}
     frames = []
     for setting in settings:
-        judge = next((one.network for one in judges if one.name == setting.judge), None)
+        judge = networks.get(setting.judge)
         for start in starts:
             for clips in batches:
                 key = _digest(clips, setting, start, iterations, watched, judge)
@@ -208,78 +172,6 @@ def run_descents(
     return pd.concat(frames, ignore_index=True)
 
 
-def minima(path: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Where every descent of `run_descents` ended, with its start, its highest PESQ and whether it had settled.
-
-    Added columns: part, pesq_start, loss_start, pesq_peak, iteration_peak, loss_peak, settled, predicted_gain and
-    predicted_loss (`best_scaling`, NaN for other systems and with a discriminator).
-    """
-    rows = []
-    for _, way in path.groupby(["setting", "start", "clip"], sort=False):
-        way = way.sort_values("iteration")
-        end, first = way.iloc[-1], way.iloc[0]
-        before = way.loc[way["iteration"] == settling_from(int(end["iteration"])), "loss_total"].iloc[0]
-        best = way.loc[way["pesq"].idxmax()] if way["pesq"].notna().any() else end
-        gain, loss = _predicted(end)
-        rows.append(
-            end.to_dict()
-            | {
-                "part": part,
-                "pesq_start": first["pesq"],
-                "loss_start": first["loss_total"],
-                "pesq_peak": best["pesq"],
-                "iteration_peak": best["iteration"],
-                "loss_peak": best["loss_total"],
-                "settled": has_settled(before, end["loss_total"], end["speech_power"]),
-                "predicted_gain": gain,
-                "predicted_loss": loss,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def best_scaling(weights: LossWeights, power: float, level: float, target_gain: float) -> tuple[float, float]:
-    """Gain and objective of the best estimate that is the clean speech times a number a, in closed form.
-
-    A waveform a·c has the compressed spectrum a^0.3·C, so the objective is (w_ri + w_mag)·P·(1 − a^0.3)² +
-    w_time·A·|a − 1/g| with P the mean squared compressed magnitude (`power`), A the mean absolute sample (`level`) of
-    the clean speech at the normalised scale, and g the loader's gain (`target_gain`). Its minimum lies at the root of
-    0.6·(w_ri + w_mag)·P·(a^-0.7 − a^-0.4) = w_time·A, or at 1/g where that is larger.
-    """
-    spectral = (weights.real_imaginary + weights.magnitude) * power
-    time = weights.time * level
-    low, high = min(1.0, 1 / target_gain), max(1.0, 1 / target_gain)
-
-    def slope(a: float) -> float:
-        sign = 1.0 if a >= 1 / target_gain else -1.0
-        return 0.6 * spectral * (a**-0.4 - a**-0.7) + sign * time
-
-    if low == high:
-        gain = 1.0
-    elif target_gain > 1:
-        gain = low if slope(low) >= 0 else brentq(slope, low, high)
-    else:
-        gain = high if slope(high * (1 - 1e-12)) <= 0 else brentq(slope, low, high * (1 - 1e-12))
-    loss = spectral * (1 - gain**0.3) ** 2 + time * abs(gain - 1 / target_gain)
-    return float(gain), float(loss)
-
-
-def trained_epochs(training: Path) -> pd.DataFrame:
-    """Every epoch of every training below RUN/training on the plane of the descents; empty without any.
-
-    Columns: arm, seed, epoch, objective (published terms and weights, without the metric loss), pesq, gain,
-    inconsistency, means over the validation utterances.
-    """
-    rows = []
-    for file in sorted(training.glob("*/epochs.csv")):
-        epochs = pd.read_csv(file)
-        arm, _, seed = file.parent.name.rpartition("-")
-        published = sum(weight * epochs[name] for name, weight in PUBLISHED_TERMS.items())
-        kept = epochs[["epoch", "pesq", "gain", "inconsistency"]]
-        rows.append(kept.assign(arm=arm, seed=int(seed), objective=published))
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
-
-
 def load_judges(training: Path, names: Iterable[str]) -> list[Judge]:
     """The discriminators that trainings kept in discriminators.pt, by training and epoch; without it, none."""
     judges = []
@@ -292,29 +184,8 @@ def load_judges(training: Path, names: Iterable[str]) -> list[Judge]:
             width = next(weight.shape[0] for weight in state.values() if weight.ndim == 4)
             network = MetricDiscriminator(ndf=width)
             network.load_state_dict(state)
-            judges.append(Judge(name, int(epoch), network.eval().requires_grad_(False)))
+            judges.append(Judge(f"{name} epoch {epoch}", network.eval().requires_grad_(False)))
     return judges
-
-
-def plane_of(path: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Descents from the noisy speech (means over clips) and trained networks as rows of one plane.
-
-    Columns: kind (descent or network), label (time target or arm), seed, order, objective (published terms and
-    weights), pesq, gain, inconsistency. path: of `run_descents`; epochs: of `trained_epochs`.
-    """
-    published = path[path["start"] == "noisy"].assign(
-        objective=lambda rows: sum(
-            weight * rows[name if name != "loss_time_published" else "published_time"]
-            for name, weight in PUBLISHED_TERMS.items()
-        )
-    )
-    quantities = ["objective", "pesq", "gain", "inconsistency"]
-    means = published.groupby(["setting", "iteration"], sort=False)[quantities].mean().reset_index()
-    descents = means.rename(columns={"setting": "label", "iteration": "order"}).assign(kind="descent", seed=0)
-    if epochs.empty:
-        return descents
-    networks = epochs.rename(columns={"arm": "label", "epoch": "order"}).assign(kind="network")
-    return pd.concat([descents, networks], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -337,31 +208,16 @@ def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> 
     published, normalised = target_settings(("published", "normalised"))
     way = minimise(clips, published.recipe, "noisy", iterations, (0, best_iteration))
     stations = {shot.iteration: shot.estimate for shot in way}
-    other = minimise(clips, normalised.recipe, "noisy", iterations)[-1].estimate
     stft = stft_settings("tscnet", Budget())
     estimates = {
         "noisy": stations[0],
         "clean": compressed_spectrum(clips.clean, stft),
         "at its best": stations[best_iteration],
         "minimum": stations[iterations],
-        "minimum, normalised": other,
+        "minimum, normalised": minimise(clips, normalised.recipe, "noisy", iterations)[-1].estimate,
     }
     states = {name: state_of(clips, estimate, stft) for name, estimate in estimates.items()}
     return ClipStations(pair.id, start, states)
-
-
-def typical_descent(path: pd.DataFrame) -> tuple[str, int]:
-    """The clip with the median fall of PESQ on the published descent from noisy speech, and its best iteration.
-
-    Where PESQ failed on every clip, the first clip and the last iteration.
-    """
-    ways = path[(path["setting"] == "published") & (path["start"] == "noisy")]
-    table = ways.pivot(index="iteration", columns="clip", values="pesq").dropna(axis=1)
-    if table.empty:
-        return ways["clip"].iloc[0], int(ways["iteration"].max())
-    falls = (table.max() - table.iloc[-1]).sort_values(kind="stable")
-    clip = falls.index[len(falls) // 2]
-    return clip, int(table[clip].idxmax())
 
 
 def _digest(
@@ -375,11 +231,3 @@ def _digest(
     for tensor in tensors:
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]
-
-
-def _predicted(end: pd.Series) -> tuple[float, float]:
-    if end["judge"] or not np.isfinite(end.get("weight_time", np.nan)):
-        return float("nan"), float("nan")
-    weights = LossWeights(end["weight_real_imaginary"], end["weight_magnitude"], end["weight_time"], 0.0)
-    gain = end["gain_of_loader"] if end["time_target"] == "published" else 1.0
-    return best_scaling(weights, end["speech_power"], end["speech_level"], gain)

@@ -14,21 +14,19 @@ from cmgan.signal import SAMPLE_RATE
 from cmgan.study.comparison.listening import Version, level_matched, within_full_scale
 from cmgan.study.comparison.listening_page import page
 from cmgan.study.notebook_parameters import ObjectiveParameters
+from cmgan.study.objective.clips import batches_of_clips, recorded_pairs
 from cmgan.study.objective.experiments import (
     ClipStations,
     Judge,
-    batches_of_clips,
+    Setting,
     clip_stations,
     load_judges,
-    minima,
-    plane_of,
     run_descents,
     swept_settings,
     target_settings,
-    trained_epochs,
 )
-from cmgan.study.objective.recordings import recorded_pairs
-from cmgan.study.objective.tables import DESCENT, STARTS, SWEEP
+from cmgan.study.objective.minima import DESCENT, STARTS, SWEEP, minima, plane_of
+from cmgan.study.objective.minimiser import Start
 from data_prep.whole_files import write_table
 
 DECIMALS = 6
@@ -62,17 +60,7 @@ class ObjectiveJob:
     def descents(self, pairs: Sequence[UtterancePair]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Each target's objective minimised from both starts: the way (descents.csv) and the minima."""
         given = self.parameters
-        batches = batches_of_clips(pairs, given.seconds)
-        with PesqWorkers(1) as scorer:
-            path = run_descents(
-                batches,
-                target_settings(given.targets),
-                STARTS,
-                given.iterations,
-                scorer,
-                watched=True,
-                parts=self.folder / "parts",
-            )
+        path = self._minimised(pairs, given.seconds, target_settings(given.targets), STARTS, watched=True)
         write_table(path.round(DECIMALS), self.folder / "descents.csv")
         return path, minima(path, DESCENT)
 
@@ -88,21 +76,25 @@ class ObjectiveJob:
         path: of `descents`, whose minima are among them.
         """
         given = self.parameters
-        batches = batches_of_clips(pairs, given.sweep_seconds)
         settings = swept_settings(given.gains, given.weights, judges)
-        with PesqWorkers(1) as scorer:
-            swept = run_descents(
-                batches,
-                settings,
-                ("noisy",),
-                given.iterations,
-                scorer,
-                judges,
-                parts=self.folder / "parts",
-            )
+        swept = self._minimised(pairs, given.sweep_seconds, settings, ("noisy",), judges)
         every = pd.concat([minima(path, DESCENT), minima(swept, SWEEP)], ignore_index=True)
         write_table(every.round(DECIMALS), self.folder / "minima.csv")
         return every
+
+    def _minimised(
+        self,
+        pairs: Sequence[UtterancePair],
+        seconds: float,
+        settings: Sequence[Setting],
+        starts: Sequence[Start],
+        judges: Sequence[Judge] = (),
+        watched: bool = False,
+    ) -> pd.DataFrame:
+        batches, parts = batches_of_clips(pairs, seconds), self.folder / "parts"
+        iterations = self.parameters.iterations
+        with PesqWorkers(1) as scorer:
+            return run_descents(batches, settings, starts, iterations, scorer, judges, watched, parts=parts)
 
     def stations(self, pairs: Sequence[UtterancePair], clip: str, best_iteration: int) -> ClipStations:
         """The stations of one clip; objective/audio/NAME.wav holds their sound, all at the clean clip's level."""
@@ -120,8 +112,7 @@ class ObjectiveJob:
 
     def plane(self, path: pd.DataFrame) -> pd.DataFrame:
         """Descents and the run's trained epochs on one plane (plane.csv)."""
-        plane = plane_of(path, trained_epochs(self.root / "training"))
-        return write_table(plane.round(DECIMALS), self.folder / "plane.csv")
+        return write_table(plane_of(path, self.root / "training").round(DECIMALS), self.folder / "plane.csv")
 
 
 def _versions(stations: ClipStations) -> list[Version]:

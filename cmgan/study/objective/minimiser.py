@@ -1,6 +1,5 @@
 """Minimise a training objective directly: the unknown is the estimate's spectrum, not a network's weights."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cmgan.dataset import UtterancePair
 from cmgan.forward import Forward, metric_magnitudes
 from cmgan.metrics.pesq_workers import PesqWorkers
 from cmgan.models.systems import objective, stft_settings
 from cmgan.recipe import Budget, Recipe
-from cmgan.signal import SAMPLE_RATE, StftSettings, compressed_spectrum, rms_gain, waveform_of
+from cmgan.signal import StftSettings, compressed_spectrum, waveform_of
+from cmgan.study.objective.clips import Clips
+from cmgan.study.objective.minima import settling_from
 from cmgan.training.validation import listening_measures
 
 Start = Literal["noisy", "clean"]
@@ -25,35 +25,6 @@ Start = Literal["noisy", "clean"]
 FIRST_STEP, HIGHEST_STEP, LAST_STEP = 0.05, 0.7, 0.01
 RISING_SHARE = 0.2
 BETAS = (0.9, 0.95)
-# A descent has converged when its last quarter of iterations lowered the objective by less than this, as a share of
-# what it was at the start of that quarter, or as a share of the clean speech's own compressed power.
-SETTLED = 0.02
-NEGLIGIBLE = 0.002
-LEAST_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Clips of one length at the scale where the noisy signal has RMS 1, and the gain that brought them there.
-
-    names of B clips; clean, noisy (B, N) float32; gains (B, 1), dimensionless.
-    """
-
-    names: tuple[str, ...]
-    clean: Tensor
-    noisy: Tensor
-    gains: Tensor
-
-    def with_gain(self, gain: float) -> "Clips":
-        """The same clips as if the loader had applied `gain` to files that much quieter. ValueError unless > 0."""
-        if not gain > 0 or not math.isfinite(gain):
-            raise ValueError(f"gain is {gain:g}: use a positive number, 1 for files of RMS 1")
-        return replace(self, gains=torch.full_like(self.gains, gain))
-
-    def part(self, index: int) -> "Clips":
-        """One clip, B = 1."""
-        one = slice(index, index + 1)
-        return Clips(self.names[one], self.clean[one], self.noisy[one], self.gains[one])
 
 
 @dataclass(frozen=True)
@@ -62,30 +33,6 @@ class Snapshot:
 
     iteration: int
     estimate: Tensor
-
-
-def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0, hop: int = 100) -> Clips:
-    """The middle `seconds` of every pair (0: as much as the shortest has), normalised as the public loader does.
-
-    Lengths are cut to a multiple of `hop`. Raises ValueError, naming the clip, for a pair of different lengths, a
-    silent or too short clip, or samples that are not finite.
-    """
-    if not pairs:
-        raise ValueError("there are no clips: give at least one pair of clean and noisy speech")
-    for pair in pairs:
-        _check_pair(pair)
-    shortest = min(len(pair.clean) for pair in pairs)
-    samples = min(round(seconds * SAMPLE_RATE), shortest) if seconds else shortest
-    samples = samples // hop * hop
-    cut = [_middle(pair, samples) for pair in pairs]
-    for pair in cut:
-        if not (pair.clean.any() and pair.noisy.any()):
-            raise ValueError(f"{pair.id}: the clip is silent, choose one that holds speech")
-    clean, noisy = (
-        torch.from_numpy(np.stack([getattr(pair, side) for pair in cut])) for side in ("clean", "noisy")
-    )
-    gains = rms_gain(noisy)
-    return Clips(tuple(pair.id for pair in cut), gains * clean, gains * noisy, gains)
 
 
 def state_of(clips: Clips, estimate: Tensor, stft: StftSettings) -> Forward:
@@ -117,20 +64,14 @@ def minimise(
     unknown = compressed_spectrum(first, stft).contiguous().requires_grad_(True)
     fixed = state_of(clips, unknown.detach(), stft)
     adam = torch.optim.Adam([unknown], betas=BETAS, eps=1e-12)
-    wanted, snapshots = {*seen, iterations}, []
-    for iteration, size in enumerate([*step_sizes(iterations), 0.0]):
-        if iteration in wanted:
+    snapshots = []
+    for iteration, size in enumerate(step_sizes(iterations)):
+        if iteration in seen:
             snapshots.append(Snapshot(iteration, unknown.detach().clone()))
-        if iteration == iterations:
-            break
-        state = replace(
-            fixed, estimate=unknown, waveform=waveform_of(unknown, stft, length=clips.clean.shape[-1])
-        )
-        score = None
-        if judge is not None and recipe.loss_weights.metric:
-            score = judge(*metric_magnitudes(state, recipe.metric_input))
+        waveform = waveform_of(unknown, stft, length=clips.clean.shape[-1])
+        state = replace(fixed, estimate=unknown, waveform=waveform)
         adam.zero_grad()
-        total = objective(state, score, recipe).total
+        total = objective(state, _score(state, recipe, judge), recipe).total
         if not torch.isfinite(total):
             raise ValueError(
                 f"{', '.join(clips.names)}: the objective is not finite after {iteration} iterations"
@@ -138,30 +79,21 @@ def minimise(
         total.backward()
         adam.param_groups[0]["lr"] = size
         adam.step()
-    return snapshots
+    return [*snapshots, Snapshot(iterations, unknown.detach())]
 
 
 def step_sizes(iterations: int) -> list[float]:
     """Adam's step size for every iteration: a geometric rise, then a geometric fall."""
     rising = max(round(RISING_SHARE * iterations), 1)
-    sizes = np.concatenate(
-        [
-            np.geomspace(FIRST_STEP, HIGHEST_STEP, rising, endpoint=False),
-            np.geomspace(HIGHEST_STEP, LAST_STEP, iterations - rising),
-        ]
-    )
-    return [float(size) for size in sizes]
+    rise = np.geomspace(FIRST_STEP, HIGHEST_STEP, rising, endpoint=False)
+    fall = np.geomspace(HIGHEST_STEP, LAST_STEP, iterations - rising)
+    return [*rise.tolist(), *fall.tolist()]
 
 
 def watched_iterations(iterations: int, points: int = 15) -> list[int]:
     """The start, then iterations spread evenly over their logarithm, three quarters of the way, and the last."""
     spread = np.geomspace(1, iterations, points).round().astype(int)
     return sorted({0, *map(int, spread), settling_from(iterations)})
-
-
-def settling_from(iterations: int) -> int:
-    """The iteration from which on a converged descent hardly lowers the objective any more."""
-    return iterations - iterations // 4
 
 
 @torch.no_grad()
@@ -182,15 +114,11 @@ def measure(
     for snapshot in snapshots:
         for index, name in enumerate(clips.names):
             state = state_of(clips.part(index), snapshot.estimate[index : index + 1], stft)
-            score = (
-                judge(*metric_magnitudes(state, recipe.metric_input))
-                if judge and recipe.loss_weights.metric
-                else None
-            )
+            score = _score(state, recipe, judge)
             pending.append(scorer.submit(state.clean.numpy(), state.waveform.numpy()))
             rows.append(
                 {"clip": name, "iteration": snapshot.iteration, "gain_of_loader": float(clips.gains[index])}
-                | terms_of(state, score, recipe)
+                | objective(state, score, recipe).values()
                 | {"published_time": objective(state, score, recipe, "published").time.item()}
                 | listening_measures(state)
                 | {"score": float("nan") if score is None else score.item()}
@@ -201,41 +129,12 @@ def measure(
     return rows
 
 
-def terms_of(state: Forward, score: Tensor | None, recipe: Recipe) -> dict[str, float]:
-    """The objective and its terms, for one clip; a term that the recipe's system lacks is NaN."""
-    losses = objective(state, score, recipe)
-    terms = ("real_imaginary", "magnitude", "time", "metric", "phase", "consistency", "total")
-    values = {name: getattr(losses, name) for name in terms}
-    return {f"loss_{name}": float("nan") if value is None else value.item() for name, value in values.items()}
-
-
-def has_settled(before: float, end: float, speech: float) -> bool:
-    """Whether the last quarter of a descent hardly lowered its objective (see `SETTLED`).
-
-    before, end: the objective at `settling_from` and at the end; speech: mean compressed power of the clean clip.
-    """
-    return before - end <= max(SETTLED * before, NEGLIGIBLE * speech)
-
-
 def speech_power(clips: Clips, stft: StftSettings) -> list[float]:
     """Mean over bins of the clean clip's squared compressed magnitude, a number a clip."""
     return [float(power) for power in compressed_spectrum(clips.clean, stft).square().sum(1).mean((1, 2))]
 
 
-def _check_pair(pair: UtterancePair) -> None:
-    if len(pair.clean) != len(pair.noisy):
-        raise ValueError(
-            f"{pair.id}: clean has {len(pair.clean)} samples and noisy {len(pair.noisy)}, cut both to one length"
-        )
-    if len(pair.clean) < LEAST_SECONDS * SAMPLE_RATE:
-        raise ValueError(
-            f"{pair.id}: {len(pair.clean) / SAMPLE_RATE:.2f} s are too short, PESQ needs {LEAST_SECONDS:g} s"
-        )
-    for side in ("clean", "noisy"):
-        if not np.isfinite(getattr(pair, side)).all():
-            raise ValueError(f"{pair.id}: {side} has samples that are NaN or infinite; repair or drop it")
-
-
-def _middle(pair: UtterancePair, samples: int) -> UtterancePair:
-    first = (len(pair.clean) - samples) // 2
-    return UtterancePair(pair.id, pair.clean[first : first + samples], pair.noisy[first : first + samples])
+def _score(state: Forward, recipe: Recipe, judge: nn.Module | None) -> Tensor | None:
+    if judge is None or not recipe.loss_weights.metric:
+        return None
+    return judge(*metric_magnitudes(state, recipe.metric_input))

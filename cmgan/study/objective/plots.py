@@ -13,7 +13,7 @@ from cmgan.study.comparison.clip_plot import one_clip
 from cmgan.study.comparison.clip_views import view_rows
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.experiments import ClipStations
-from cmgan.study.objective.tables import setting_label
+from cmgan.study.objective.minima import setting_label
 from cmgan.study.statistics import seed_interval
 
 PANELS = {"pesq": "PESQ", "gain": "gain of the estimate", "inconsistency": "inconsistency"}

@@ -14,7 +14,7 @@ from cmgan.study.claims.evidence_functions import DETERMINISTIC, find
 from cmgan.study.claims.rules import read_claims
 from cmgan.study.claims.verdicts import judge
 from cmgan.study.claims.words import effect_in_words, rule_in_words
-from cmgan.study.objective.tables import setting_label
+from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.statistics import seed_interval

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.objective.tables import (
+from cmgan.study.objective.minima import (
     DESCENT,
     SWEEP,
     largest_harmless_weight,

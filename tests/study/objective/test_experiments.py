@@ -14,7 +14,7 @@ from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.study.claims.effects import MissingEvidenceError
 from cmgan.study.claims.evidence import Evidence
 from cmgan.study.notebook_parameters import ObjectiveParameters
-from cmgan.study.objective import evidence, experiments, plots, tables, words
+from cmgan.study.objective import evidence, experiments, minima, plots, words
 from cmgan.study.objective.job import ObjectiveJob
 
 PARAMETERS = ObjectiveParameters(
@@ -71,7 +71,7 @@ def done(tmp_path_factory):
 
 def test_every_setting_has_a_minimum_for_every_clip(done):
     _, pairs, _, ends = done
-    sweep = ends[ends["part"] == tables.SWEEP]
+    sweep = ends[ends["part"] == minima.SWEEP]
     counts = sweep.groupby("setting")["clip"].nunique()
     assert (counts == len(pairs)).all()
     assert {"gain=1", "gain=16", "time_weight=0.02", "paper_weights published", "mpsenet normalised"} <= set(
@@ -83,13 +83,13 @@ def test_every_setting_has_a_minimum_for_every_clip(done):
 def test_the_public_time_weight_as_a_dose_is_the_published_minimum(done):
     ends = done[3].set_index(["part", "setting", "clip", "start"])
     for clip in ("clip0", "clip1"):
-        dose = ends.loc[(tables.SWEEP, "time_weight=0.2", clip, "noisy")]
-        assert dose["loss_total"] == ends.loc[(tables.SWEEP, "published", clip, "noisy")]["loss_total"]
+        dose = ends.loc[(minima.SWEEP, "time_weight=0.2", clip, "noisy")]
+        assert dose["loss_total"] == ends.loc[(minima.SWEEP, "published", clip, "noisy")]["loss_total"]
 
 
 def test_at_a_gain_of_1_the_published_minimum_is_the_normalised_one(done):
     ends = done[3]
-    sweep = ends[ends["part"] == tables.SWEEP].pivot(index="clip", columns="setting", values="loss_total")
+    sweep = ends[ends["part"] == minima.SWEEP].pivot(index="clip", columns="setting", values="loss_total")
     assert np.allclose(sweep["gain=1"], sweep["normalised"], rtol=1e-3)
     assert (sweep["gain=16"] > sweep["gain=1"]).all()
 
@@ -136,8 +136,8 @@ def test_every_figure_is_drawn_and_every_table_is_in_words(done):
     plane = job.plane(path)
     for plot, frame in (
         (plots.objective_descent, path),
-        (plots.objective_doses, tables.dose_frame(ends)),
-        (plots.objective_settings, tables.settings_frame(ends)),
+        (plots.objective_doses, minima.dose_frame(ends)),
+        (plots.objective_settings, minima.settings_frame(ends)),
         (plots.objective_plane, plane),
     ):
         figure = plot(frame)
@@ -153,7 +153,7 @@ def test_every_figure_is_drawn_and_every_table_is_in_words(done):
 
 def test_the_stations_of_a_clip_are_written_as_sound_at_one_level(done):
     job, pairs, path, _ = done
-    clip, best = experiments.typical_descent(path)
+    clip, best = minima.typical_descent(path)
     stations = job.stations(pairs, clip, best)
     files = sorted((job.folder / "audio").glob("*.wav"))
     assert len(files) == len(stations.states) == 5
@@ -165,7 +165,7 @@ def test_the_stations_of_a_clip_are_written_as_sound_at_one_level(done):
 def test_where_pesq_failed_on_every_clip_the_first_one_is_shown():
     columns = {"setting": "published", "start": "noisy", "clip": "a", "pesq": np.nan}
     path = pd.DataFrame([columns | {"iteration": iteration} for iteration in (0, 5)])
-    assert experiments.typical_descent(path) == ("a", 5)
+    assert minima.typical_descent(path) == ("a", 5)
 
 
 def _evidence(job):
@@ -205,4 +205,4 @@ def test_the_largest_harmless_weight_needs_all_smaller_ones_harmless():
     table = pd.DataFrame(rows, columns=["setting", "value", "pesq"]).assign(
         clip="a", part="sweep", start="noisy"
     )
-    assert tables.largest_harmless_weight(table, 0.1) == 0.01
+    assert minima.largest_harmless_weight(table, 0.1) == 0.01

@@ -9,16 +9,9 @@ from cmgan.losses import generator_losses
 from cmgan.metrics.pesq_workers import PesqWorkers
 from cmgan.recipe import LossWeights, Recipe
 from cmgan.signal import compressed_spectrum, waveform_of
-from cmgan.study.objective.experiments import best_scaling
-from cmgan.study.objective.minimiser import (
-    clips_of,
-    has_settled,
-    measure,
-    minimise,
-    settling_from,
-    step_sizes,
-    watched_iterations,
-)
+from cmgan.study.objective.clips import clips_of
+from cmgan.study.objective.minima import best_scaling, has_settled, settling_from
+from cmgan.study.objective.minimiser import measure, minimise, step_sizes, watched_iterations
 
 WEIGHTS = LossWeights(metric=0.0)
 PUBLISHED = Recipe(time_target="published", loss_weights=WEIGHTS)

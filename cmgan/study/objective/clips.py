@@ -1,0 +1,137 @@
+"""Clips whose objective is minimised: from pairs in memory or a folder of recordings, at the network's scale."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmgan.dataset import UtterancePair
+from cmgan.signal import SAMPLE_RATE, rms_gain
+from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
+
+LEAST_SECONDS = 0.25  # shorter ones have no PESQ
+CLIPS_A_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of one length at the scale where the noisy signal has RMS 1, and the gain that brought them there.
+
+    names of B clips; clean, noisy (B, N) float32; gains (B, 1), dimensionless.
+    """
+
+    names: tuple[str, ...]
+    clean: Tensor
+    noisy: Tensor
+    gains: Tensor
+
+    def with_gain(self, gain: float) -> "Clips":
+        """The same clips as if the loader had applied `gain` to files that much quieter. ValueError unless > 0."""
+        if not gain > 0 or not math.isfinite(gain):
+            raise ValueError(f"gain is {gain:g}: use a positive number, 1 for files of RMS 1")
+        return replace(self, gains=torch.full_like(self.gains, gain))
+
+    def part(self, index: int) -> "Clips":
+        """One clip, B = 1."""
+        one = slice(index, index + 1)
+        return Clips(self.names[one], self.clean[one], self.noisy[one], self.gains[one])
+
+
+def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0, hop: int = 100) -> Clips:
+    """The middle `seconds` of every pair (0: as much as the shortest has), normalised as the public loader does.
+
+    Lengths are cut to a multiple of `hop`. Raises ValueError, naming the clip, for a pair of different lengths, a
+    silent or too short clip, or samples that are not finite.
+    """
+    if not pairs:
+        raise ValueError("there are no clips: give at least one pair of clean and noisy speech")
+    for pair in pairs:
+        _check_pair(pair)
+    shortest = min(len(pair.clean) for pair in pairs)
+    samples = min(round(seconds * SAMPLE_RATE), shortest) if seconds else shortest
+    samples = samples // hop * hop
+    sides = {"clean": [], "noisy": []}
+    for pair in pairs:
+        first = (len(pair.clean) - samples) // 2
+        for side, cut in sides.items():
+            cut.append(getattr(pair, side)[first : first + samples])
+            if not cut[-1].any():
+                raise ValueError(f"{pair.id}: the clip is silent, choose one that holds speech")
+    clean, noisy = (torch.from_numpy(np.stack(cut)) for cut in sides.values())
+    gains = rms_gain(noisy)
+    return Clips(tuple(pair.id for pair in pairs), gains * clean, gains * noisy, gains)
+
+
+def batches_of_clips(pairs: Sequence[UtterancePair], seconds: float) -> list[Clips]:
+    """The middle `seconds` of every pair, clips of one length together; 0 takes all of each, one by one."""
+    long_enough = [bool(seconds) and len(pair.clean) >= seconds * SAMPLE_RATE for pair in pairs]
+    cut = [pair for pair, enough in zip(pairs, long_enough, strict=True) if enough]
+    whole = [pair for pair, enough in zip(pairs, long_enough, strict=True) if not enough]
+    groups = [cut[first : first + CLIPS_A_BATCH] for first in range(0, len(cut), CLIPS_A_BATCH)]
+    return [clips_of(group, seconds) for group in groups] + [clips_of([pair]) for pair in whole]
+
+
+def recorded_pairs(folder: Path, limit: int = 0) -> list[UtterancePair]:
+    """The pairs of a folder's clean/ and noisy/, `limit` of them evenly spread, 0 for all.
+
+    Lengths that differ by no more than 0.1 s are cut. Raises FileNotFoundError for a missing folder or file,
+    AudioError for what cannot be read, ValueError for no recordings.
+    """
+    pairs = []
+    for file in _clean_files(folder, limit):
+        clean, noisy = _read(file), _read(folder / "noisy" / file.name)
+        samples, _ = check_pair(clean, noisy, file.stem)
+        sides = (signal[:samples].astype(np.float32) for signal in (clean, noisy))
+        pairs.append(UtterancePair(file.stem, *sides))
+    return pairs
+
+
+def gains_of_files(folder: Path, limit: int = 0) -> np.ndarray:
+    """The gain that the loader applies to each noisy file, 1 / RMS (n,); silent files are left out.
+
+    limit and errors as in `recorded_pairs`; ValueError where every file is silent.
+    """
+    files = [folder / "noisy" / file.name for file in _clean_files(folder, limit)]
+    powers = np.array([np.square(_read(file), dtype=np.float64).mean() for file in files])
+    if not powers.any():
+        raise ValueError(f"{folder / 'noisy'}: every file is silent")
+    return powers[powers > 0] ** -0.5
+
+
+def _read(file: Path) -> np.ndarray:
+    return read_audio(file, tolerated_seconds=TOLERATED_SECONDS)
+
+
+def _clean_files(folder: Path, limit: int) -> list[Path]:
+    for side in ("clean", "noisy"):
+        if not (folder / side).is_dir():
+            raise FileNotFoundError(f"{folder / side}: no such folder; give one that holds clean/ and noisy/")
+    files = sorted(path for path in (folder / "clean").iterdir() if path.suffix.lower() in (".wav", ".flac"))
+    if not files:
+        raise ValueError(f"{folder / 'clean'}: holds no WAV or FLAC files")
+    if 0 < limit < len(files):
+        files = [files[index] for index in np.linspace(0, len(files) - 1, limit).round().astype(int)]
+    for file in files:
+        if not (folder / "noisy" / file.name).is_file():
+            raise FileNotFoundError(
+                f"{folder / 'noisy' / file.name}: missing; every clean file needs its noisy one"
+            )
+    return files
+
+
+def _check_pair(pair: UtterancePair) -> None:
+    if len(pair.clean) != len(pair.noisy):
+        raise ValueError(
+            f"{pair.id}: clean has {len(pair.clean)} samples and noisy {len(pair.noisy)}, cut both to one length"
+        )
+    if len(pair.clean) < LEAST_SECONDS * SAMPLE_RATE:
+        raise ValueError(
+            f"{pair.id}: {len(pair.clean) / SAMPLE_RATE:.2f} s are too short, PESQ needs {LEAST_SECONDS:g} s"
+        )
+    for side in ("clean", "noisy"):
+        if not np.isfinite(getattr(pair, side)).all():
+            raise ValueError(f"{pair.id}: {side} has samples that are NaN or infinite; repair or drop it")
