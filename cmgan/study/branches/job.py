@@ -10,9 +10,12 @@ import pandas as pd
 import typer
 import yaml
 
+from cmgan.dataset import load_pairs
 from cmgan.job_environment import prepare_process
+from cmgan.metrics.pesq_score import pesq_score
 from cmgan.recipe import Budget, budget_for
 from cmgan.study.arms import arm
+from cmgan.training.loop import train
 from cmgan.training.run import TrainingRun
 from data_prep.whole_files import write_table
 
@@ -94,6 +97,13 @@ def watched_on_test(manifest: Path, output: Path) -> Path:
     return output
 
 
+def noisy_scores(manifest: Path) -> pd.DataFrame:
+    """PESQ of the unprocessed utterances that branches are validated on: id, pesq."""
+    pairs = load_pairs(manifest, "validation")
+    scores = [pesq_score(pair.clean, pair.noisy).value for pair in pairs]
+    return pd.DataFrame({"id": [pair.id for pair in pairs], "pesq": scores})
+
+
 def _run(
     plan: BranchPlan,
     manifest: Path,
@@ -130,6 +140,7 @@ def main(
         if last_rank:
             plan = replace(plan, branches=tuple(b for b in plan.branches if b.rank <= last_rank))
         watched = watched_on_test(manifest, output / "data" / "manifest.csv")
+        write_table(noisy_scores(watched), output / "noisy.csv")
         train_all(plan, watched, output / "training")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
@@ -139,8 +150,6 @@ def train_all(
     plan: BranchPlan, manifest: Path, folder: Path, report: Callable[[str], None] = print
 ) -> list[Path]:
     """Train what is not trained yet; returns the folders. Raises what `cmgan.training.loop.train` does."""
-    from cmgan.training.loop import train
-
     return [train(run, report) for run in runs_of(plan, manifest, folder)]
 
 
