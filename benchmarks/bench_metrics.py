@@ -15,7 +15,7 @@ import pystoi
 from cmgan.metrics.composite import spectral_distances
 from cmgan.metrics.evaluation import available_cores, evaluate_waveforms
 from cmgan.metrics.intelligibility import stoi
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.metrics.snr import segmental_snr, si_sdr
 from data_prep.audio import TOLERATED_SECONDS, read_audio
 from tests.oracles.metrics import loop_llr, loop_segmental_snr, loop_stoi, loop_wss

@@ -17,8 +17,7 @@ from torch import Tensor
 from benchmarks.bench_training_step import endless_batches, fresh_state, speech_pairs
 from cmgan.enhancement.waveforms import enhance
 from cmgan.labels import LabelSource
-from cmgan.metrics.pesq_score import pesq_score
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers, pesq_score
 from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, Recipe
 from cmgan.signal import SAMPLE_RATE

@@ -16,8 +16,7 @@ from accelerate import Accelerator
 
 from cmgan.dataset import Batch, UtterancePair, epoch_batches
 from cmgan.labels import LabelSource
-from cmgan.metrics.pesq_score import PesqScore
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqScore, PesqWorkers
 from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.systems import build_generator
 from cmgan.recipe import Budget, Recipe

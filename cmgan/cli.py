@@ -1,8 +1,12 @@
 """The `cmgan` command: enhance and evaluate recordings, train one arm and watch it, export it, diagnose a log."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from cmgan.commands import diagnose, enhance, evaluate, export, train, watch
+from cmgan.commands import diagnose, enhance, evaluate, train, watch
+from cmgan.commands.outcome import epilog, input_errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,7 +17,22 @@ app = typer.Typer(
 app.command(epilog=enhance.EPILOG)(enhance.enhance)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=train.EPILOG)(train.train)
-app.command(epilog=export.EPILOG)(export.export)
+
+
+@app.command(epilog=epilog("cmgan export results/laptop/training/recommended-0/generator.pt ckpt"))
+def export(
+    weights: Annotated[Path, typer.Argument(help="generator.pt of CMGAN or MP-SENet, ours or published.")],
+    target: Annotated[Path, typer.Argument(help="The file to write.")],
+) -> None:
+    """Write a generator's weights for the public code: CMGAN's state dict, or MP-SENet's under `generator`."""
+    from cmgan.models.weights import generator_from_file, save_public_weights
+
+    with input_errors():
+        generator = generator_from_file(weights)
+        save_public_weights(generator, target)
+    typer.echo(f"{type(generator).__name__}: {target}")
+
+
 app.command(epilog=diagnose.EPILOG)(diagnose.diagnose)
 app.command(epilog=watch.EPILOG)(watch.watch)
 

@@ -1,8 +1,11 @@
 """What a training run is made of: the recipe that an arm varies and the budget that a profile sets."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from cmgan.settings import Setting, check_settings
 
 TimeTarget = Literal["published", "normalised"]
 LabelPolicy = Literal["skip_batch", "batch_mean", "mask", "fill"]
@@ -77,69 +80,74 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Budget:
-    """Size and length of a run: the same for every arm of a profile.
+    """Size and length of a run: the same for every arm of a profile. Defaults are the published ones.
 
-    crop_seconds and pesq_time_limit in seconds (0: no limit), n_fft and hop in samples at 16 kHz;
-    batch_size counts crops a step and process; validation_utterances 0 takes all, threads 0 leaves torch's choice.
-    gradient_accumulation: steps whose gradients make one update of the weights; labels and batch norms stay those of
-    each step. compile_backend: of torch.compile for the generator, such as inductor; "" does not compile.
+    With gradient_accumulation, labels and batch norms stay those of each step.
+    Raises ValueError with one line that names the setting and what to use.
     """
 
-    channels: int = 64
-    blocks: int = 4
-    discriminator_width: int = 16
-    epochs: int = 120
-    batch_size: int = 4
-    crop_seconds: float = 2.0
-    n_fft: int = 400
-    hop: int = 100
-    generator_learning_rate: float = 5e-4
-    discriminator_learning_rate: float = 1e-3
-    decay_epochs: int = 30
-    decay_factor: float = 0.5
-    validation_utterances: int = 0
-    mixed_precision: Precision = "no"
-    threads: int = 0
-    pesq_workers: int = 0
-    pesq_time_limit: float = 0.0
-    processes: int = 1
-    gradient_accumulation: int = 1
-    compile_backend: str = ""
+    channels: Annotated[int, Setting("width of the generator, a multiple of 4", least=4)] = 64
+    blocks: Annotated[int, Setting("two-stage conformer blocks, 4 in the paper", least=1)] = 4
+    discriminator_width: Annotated[int, Setting("filters of its first layer, 16 in the paper", least=1)] = 16
+    epochs: Annotated[int, Setting("passes over the training utterances, 120 in the paper", least=1)] = 120
+    batch_size: Annotated[int, Setting("crops a step and process, 4 in the paper", least=1)] = 4
+    crop_seconds: Annotated[
+        float, Setting("seconds of a training crop; PESQ needs at least 0.25", least=0.25)
+    ] = 2.0
+    n_fft: Annotated[int, Setting("samples (16 kHz) of a frame, divisible by 4", least=4)] = 400
+    hop: Annotated[int, Setting("samples between frames, at most half a frame", least=1)] = 100
+    generator_learning_rate: Annotated[float, Setting("learning rate of the generator (AdamW)")] = 5e-4
+    discriminator_learning_rate: Annotated[float, Setting("learning rate of the discriminator")] = 1e-3
+    decay_epochs: Annotated[int, Setting("epochs between two drops of the learning rates", least=1)] = 30
+    decay_factor: Annotated[float, Setting("what both learning rates are multiplied by")] = 0.5
+    validated_utterances: Annotated[
+        int, Setting("utterances scored every epoch, 0 takes the split", least=0)
+    ] = 0
+    mixed_precision: Annotated[Precision, Setting("number format: no (float32), bf16 or fp16")] = "no"
+    threads: Annotated[int, Setting("torch threads of a job, 0 takes all cores", least=0)] = 0
+    pesq_workers: Annotated[
+        int, Setting("processes that score PESQ during the backward pass, 0 for none", least=0)
+    ] = 0
+    pesq_time_limit: Annotated[
+        float, Setting("seconds after which PESQ counts as failed, 0 waits", least=0)
+    ] = 0.0
+    processes: Annotated[
+        int, Setting("processes that train one arm, on a GPU each where there are", least=1)
+    ] = 1
+    gradient_accumulation: Annotated[
+        int, Setting("steps whose gradients make one update of the weights", least=1)
+    ] = 1
+    compile_backend: Annotated[
+        str, Setting("backend of torch.compile, such as inductor; empty does not compile")
+    ] = ""
 
     def __post_init__(self) -> None:
-        for name in (
-            "channels",
-            "blocks",
-            "discriminator_width",
-            "epochs",
-            "batch_size",
-            "decay_epochs",
-            "processes",
-            "gradient_accumulation",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: use at least 1")
-        _check_choice("mixed_precision", self.mixed_precision, Precision)
+        check_settings(self)
         if self.channels % 4:
             raise ValueError(
                 f"channels is {self.channels}: use a multiple of 4, one share for each attention head"
             )
-        if self.n_fft % 4 or not 0 < self.hop <= self.n_fft // 2:
+        if self.n_fft % 4 or self.hop > self.n_fft // 2:
             raise ValueError(
                 f"n_fft is {self.n_fft} and hop {self.hop}: use an n_fft divisible by 4 and at most half of it as hop"
             )
-        if self.crop_seconds < 0.25:
-            raise ValueError(f"crop_seconds is {self.crop_seconds}: PESQ needs at least 0.25 s")
+
+    def budget(self) -> "Budget":
+        """The budget alone, of a class that adds to it."""
+        return Budget(**{entry.name: getattr(self, entry.name) for entry in dataclasses.fields(Budget)})
+
+
+def recorded_budget(config: Mapping[str, Any]) -> Budget:
+    """The budget of a training folder's config.json, also of one written by an earlier version."""
+    recorded = dict(config["budget"])
+    if "validation_utterances" in recorded:
+        recorded["validated_utterances"] = recorded.pop("validation_utterances")
+    return Budget(**recorded)
 
 
 def budget_for(recipe: Recipe, budget: Budget) -> Budget:
     """The budget with the recipe's own batch size, where it has one."""
     return dataclasses.replace(budget, batch_size=recipe.batch_size or budget.batch_size)
-
-
-def as_dictionary(settings: Recipe | Budget) -> dict:
-    """Plain nested dictionary of a recipe or budget, for JSON."""
-    return dataclasses.asdict(settings)
 
 
 def _check_choice(name: str, value: str, choices: type) -> None:

@@ -1,17 +1,15 @@
 """Prepare a corpus from the command line: python -m data_prep --corpus synthetic --output corpora/synthetic."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from data_prep.folder import prepare_folder
 from data_prep.manifest import SPLITS, read_manifest
 from data_prep.speech import SpeechError
-from data_prep.synthetic import prepare_synthetic
+from data_prep.synthetic import UTTERANCES, prepare_synthetic
 from data_prep.voicebank import BASE_URL, download_voicebank, prepare_voicebank
 
 _NOTES_SHOWN = 5
@@ -51,27 +49,20 @@ def main(
         raise typer.BadParameter("--resample is for --corpus folder; the others are 16 kHz in any case")
     if download and corpus is not Corpus.VOICEBANK:
         raise typer.BadParameter("--download is for --corpus voicebank")
-    if download:
-        _download(path, url)
-    counts = {"train_utterances": train, "validation_utterances": validation, "test_utterances": test}
-    with tqdm(unit="utterance", disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        asked = {name: count for name, count in counts.items() if count is not None}
-        prepare = {
-            Corpus.SYNTHETIC: partial(prepare_synthetic, output, seed),
-            Corpus.FOLDER: partial(prepare_folder, path, output, seed, resample=resample),
-            Corpus.VOICEBANK: partial(prepare_voicebank, path, output, seed),
-        }[corpus]
-        try:
-            manifest = prepare(workers=workers, progress=show, **asked)
-        except (ValueError, OSError, SpeechError) as error:
-            bar.close()
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from error
+    counts = {"train": train, "validation": validation, "test": test}
+    asked = {split: count for split, count in counts.items() if count is not None}
+    try:
+        if download:
+            download_voicebank(path, url, typer.echo)
+        if corpus is Corpus.SYNTHETIC:
+            manifest = prepare_synthetic(output, seed, UTTERANCES | asked, workers=workers)
+        elif corpus is Corpus.FOLDER:
+            manifest = prepare_folder(path, output, seed, asked, resample=resample, workers=workers)
+        else:
+            manifest = prepare_voicebank(path, output, seed, asked, workers=workers)
+    except (ValueError, OSError, SpeechError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
     utterances = read_manifest(manifest)
     typer.echo(f"wrote {manifest}")
     for split in SPLITS:
@@ -84,14 +75,6 @@ def main(
         typer.echo(f"note on {item.id}: {item.note}")
     if len(noted) > _NOTES_SHOWN:
         typer.echo(f"{len(noted) - _NOTES_SHOWN} more notes are in the manifest")
-
-
-def _download(folder: Path, url: str) -> None:
-    try:
-        download_voicebank(folder, url, typer.echo)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

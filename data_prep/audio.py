@@ -1,4 +1,4 @@
-"""Read and write mono 16 kHz audio; everything that can be wrong with a file is said in one line."""
+"""Read, check and write mono 16 kHz audio; an error names the file, the fault and the remedy in one line."""
 
 import struct
 from pathlib import Path
@@ -7,11 +7,13 @@ import numpy as np
 import soundfile
 import soxr
 
+from data_prep.whole_files import whole_file
+
 SAMPLE_RATE = 16_000
 # A published test clip ends 10 ms early; more than this is no rounding of a length but lost speech.
 TOLERATED_SECONDS = 0.1
-_INT16_STEPS = 32_768
 _LENGTH_UNKNOWN = 0xFFFF_FFFF
+_AGAIN = "copy or download it again"
 
 
 class AudioError(ValueError):
@@ -30,9 +32,7 @@ def read_audio(
     path = Path(path)
     header = read_header(path, tolerated_seconds)
     if header.channels != 1:
-        raise AudioError(
-            f"{path}: {header.channels} channels, expected 1; mix the recording down to mono first"
-        )
+        raise AudioError(f"{path}: {header.channels} channels, expected 1; mix it down to mono first")
     if header.samplerate != SAMPLE_RATE and not resample_to_16k:
         raise AudioError(
             f"{path}: sample rate {header.samplerate} Hz, expected {SAMPLE_RATE} Hz; "
@@ -41,40 +41,30 @@ def read_audio(
     try:
         samples, rate = soundfile.read(path, dtype="float64")
     except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: damaged or truncated audio ({error.error_string}); copy or download it again"
-        ) from error
+        raise AudioError(f"{path}: damaged or truncated audio ({error.error_string}); {_AGAIN}") from error
     if header.frames - len(samples) > tolerated_seconds * rate:
-        raise AudioError(
-            f"{path}: truncated, {len(samples)} of {header.frames} samples are there; copy or download it again"
-        )
+        raise AudioError(f"{path}: truncated, {len(samples)} of {header.frames} samples are there; {_AGAIN}")
     if len(samples) == 0:
         raise AudioError(f"{path}: holds no samples; remove it or record it again")
-    if not np.isfinite(samples).all():
-        bad = int((~np.isfinite(samples)).sum())
+    if bad := np.count_nonzero(~np.isfinite(samples)):
         raise AudioError(f"{path}: {bad} samples are NaN or infinite; export it again as 16-bit PCM")
     return resample(samples, rate, SAMPLE_RATE).astype(np.float32)
 
 
-def write_audio(path: str | Path, samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
-    """Write (N,) samples of scale ±1 as 16-bit WAV, atomically and with the same bytes for the same samples.
+def write_audio(path: str | Path, samples: np.ndarray) -> None:
+    """Write (N,) samples of scale ±1 as 16-bit WAV of 16 kHz, whole or not at all; equal samples give equal bytes.
 
     Raises AudioError when there is nothing to write, a value is not finite, or one lies beyond ±1 (it would clip).
     """
-    path = Path(path)
     if samples.ndim != 1 or samples.size == 0:
         raise AudioError(f"{path}: cannot write samples of shape {samples.shape}; pass a filled vector")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: cannot write NaN or infinite samples; check what computed them")
-    peak = float(np.abs(samples).max())
-    if peak > 1:
-        raise AudioError(f"{path}: peak {peak:.3f} would clip; scale the signal below 1 first")
-    scaled = np.round(samples.astype(np.float64) * _INT16_STEPS)
-    quantised = np.minimum(scaled, _INT16_STEPS - 1).astype(np.int16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    soundfile.write(partial, quantised, sample_rate, subtype="PCM_16", format="WAV")
-    partial.replace(path)
+    if not (peak := np.abs(samples).max()) <= 1:
+        raise AudioError(
+            f"{path}: peak {peak:.3f} would clip; scale the signal below 1, or check what computed it"
+        )
+    quantised = np.minimum(np.round(samples.astype(np.float64) * 32_768), 32_767).astype(np.int16)
+    with whole_file(Path(path)) as partial:
+        soundfile.write(partial, quantised, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
@@ -112,9 +102,8 @@ def read_header(path: Path, tolerated_seconds: float = 0.0) -> soundfile._SoundF
     try:
         return soundfile.info(path)
     except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: not readable as audio ({error.error_string}); replace it with a WAV or FLAC file"
-        ) from error
+        reason = error.error_string
+        raise AudioError(f"{path}: not readable as audio ({reason}); give a WAV or FLAC file") from error
 
 
 def _check_wav_length(path: Path, tolerated_seconds: float) -> None:
@@ -123,18 +112,15 @@ def _check_wav_length(path: Path, tolerated_seconds: float) -> None:
         riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
         if riff != b"RIFF" or wave != b"WAVE":
             return
-        size = path.stat().st_size
         bytes_per_second = 0
         while len(chunk := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", chunk)
-            missing = length - (size - file.tell())
             if name == b"data":
+                missing = length - (path.stat().st_size - file.tell())
                 if missing > tolerated_seconds * bytes_per_second and length != _LENGTH_UNKNOWN:
-                    raise AudioError(
-                        f"{path}: truncated, {missing} of {length} bytes of audio missing; copy or download it again"
-                    )
+                    raise AudioError(f"{path}: truncated, {missing} of {length} bytes missing; {_AGAIN}")
                 return
             body = file.read(length + length % 2)
             if name == b"fmt " and len(body) >= 16:
                 (bytes_per_second,) = struct.unpack_from("<I", body, 8)
-    raise AudioError(f"{path}: truncated, its header has no audio data after it; copy or download it again")
+    raise AudioError(f"{path}: truncated, its header has no audio data after it; {_AGAIN}")

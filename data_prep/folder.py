@@ -1,13 +1,16 @@
-"""The user's own recordings: a tree with clean/ and noisy/, checked before any manifest is written."""
+"""Recordings in a folder: clean and noisy found, split by speaker, checked, and converted where asked for."""
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from data_prep.audio import (
     SAMPLE_RATE,
@@ -18,131 +21,307 @@ from data_prep.audio import (
     read_header,
     write_audio,
 )
-from data_prep.corpus import CorpusError, Recording, find_recordings
-from data_prep.manifest import Utterance, sha256_of, write_manifest
-from data_prep.splits import assign_splits, limit_splits
+from data_prep.manifest import SPLITS, Utterance, sha256_of, write_manifest
+
+AUDIO_SUFFIXES = (".flac", ".wav")
+_SHOWN = 3
+_SPLIT_WORDS = {"test": "test", "valid": "validation", "dev": "validation", "train": "train"}
+_CORPUS_SPEAKER = re.compile(r"^([ps]\d{3})_")
+_LEADING_TOKEN = re.compile(r"^([^_-]+)[_-].")
+_EVALUATED_SHARE = 0.15
 
 Result = TypeVar("Result")
 
 
-def check_corpus(corpus_folder: str | Path, *, resample: bool = False, workers: int = 2) -> int:
-    """Look at every file of a corpus without writing any; returns the number of pairs.
+class CorpusError(ValueError):
+    """A corpus folder cannot be used; the message names the folder or file, what is wrong and what to do."""
 
-    Raises CorpusError or AudioError, as `prepare_folder` would.
+
+@dataclass(frozen=True)
+class Recording:
+    """A pair of files; split and speaker are empty where nothing shows them."""
+
+    id: str
+    clean_path: Path
+    noisy_path: Path
+    split: str = ""
+    speaker: str = ""
+    note: str = ""
+
+
+def find_recordings(corpus_folder: Path) -> list[Recording]:
+    """Pairs under clean… and noisy… folders, at the top or one level down, in the order of their names.
+
+    Files belong together when their paths below clean/ and noisy/ agree but for the suffix. A folder name or a
+    leading subfolder with test, valid, dev or train in it decides the split. The speaker is the beginning of a name
+    like p232_001, else the folder where there are several, else what a name has before its first - or _.
+    Raises CorpusError where a folder is missing, empty, or holds files without their counterpart.
     """
+    if not corpus_folder.is_dir():
+        raise CorpusError(f"{corpus_folder}: no such folder; check the path of the corpus")
+    found = [item for folders in _folder_pairs(corpus_folder) for item in _paired(*folders, corpus_folder)]
+    names = [item.id for item in found]
+    if len(set(names)) < len(names):
+        names = [item.clean_path.relative_to(corpus_folder).with_suffix("").as_posix() for item in found]
+    folders = {folder for item in found if not _split_in((folder := item.clean_path.parent).name)}
+    return [
+        replace(item, id=name.replace("/", "-"), speaker=_speaker(item.clean_path, len(folders) > 1))
+        for item, name in zip(found, names, strict=True)
+    ]
+
+
+def assign_splits(recordings: Sequence[Recording], seed: int) -> list[Recording]:
+    """Give every recording a split, by speaker wherever the number of speakers allows it.
+
+    Splits that the folders show stay. Otherwise, of three speakers or more about 15 % of the recordings, whole
+    speakers, go to test and validation each; of two, the one with more recordings trains and the other tests; one
+    is split by recording. Where no speaker is left for validation it takes 15 % of the training recordings.
+    Raises CorpusError where there are too few recordings for three splits.
+    """
+    rng = np.random.default_rng(seed)
+    shown = {recording.split for recording in recordings}
+    if shown == {""}:
+        assigned = _split_by_speaker(recordings, rng)
+    elif "" in shown:
+        odd = next(recording for recording in recordings if not recording.split)
+        raise CorpusError(
+            f"{odd.clean_path}: not in a train, validation or test folder as others are; move it"
+        )
+    elif not {"train", "test"} <= shown:
+        raise CorpusError(
+            f"{recordings[0].clean_path.parent}: the folders show only {', '.join(sorted(shown))} recordings; "
+            f"add train and test, or put all in one clean/ and noisy/"
+        )
+    else:
+        assigned = list(recordings)
+    if all(recording.split != "validation" for recording in assigned):
+        assigned = _hold_out(assigned, "validation", rng)
+    return assigned
+
+
+def limit_splits(
+    recordings: Sequence[Recording], limits: Mapping[str, int | None], seed: int
+) -> list[Recording]:
+    """At most the given number of recordings of each split, drawn at random and kept in order.
+
+    A split without a limit, or with None, stays whole. A larger limit keeps what a smaller one kept.
+    Raises CorpusError for a limit below 1.
+    """
+    kept: list[Recording] = []
+    for position, split in enumerate(SPLITS):
+        limit = limits.get(split)
+        if limit is not None and limit < 1:
+            raise CorpusError(f"{split} limit is {limit}; ask for at least one recording, or leave it out")
+        members = [recording for recording in recordings if recording.split == split]
+        draws = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(position,)))
+        kept += [members[index] for index in sorted(draws.permutation(len(members))[:limit])]
+    return kept
+
+
+def check_corpus(corpus_folder: Path) -> None:
+    """Look at every file of a 16 kHz corpus; raises CorpusError or AudioError as `prepare_folder` would."""
     recordings = assign_splits(find_recordings(corpus_folder), seed=0)
-    return len(_each(lambda item: _checked(item, resample)[2], recordings, workers))
+    _each(lambda item: _common_length(item.clean_path, item.noisy_path, item.id), recordings, workers=2)
 
 
 def prepare_folder(
-    corpus_folder: str | Path,
-    output_folder: str | Path,
+    corpus_folder: Path,
+    output_folder: Path,
     seed: int,
+    limits: Mapping[str, int | None],
     *,
-    train_utterances: int | None = None,
-    validation_utterances: int | None = None,
-    test_utterances: int | None = None,
     resample: bool = False,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Check the recordings, split them by speaker and return the path of the manifest.csv written.
 
     Recordings are referenced where they are; with `resample` those of another sample rate are converted to 16 kHz
-    copies under the output folder. Each limit is the largest number of recordings of that split, None for all.
+    copies under the output folder. limits: the largest number of recordings by split, all where it is None or absent.
     A noisy recording up to 0.1 s longer or shorter than the clean one is cut at its end, and the note says so.
     Raises CorpusError where the folders do not fit together, AudioError for a recording that cannot be used.
     """
-    limits = {"train": train_utterances, "validation": validation_utterances, "test": test_utterances}
-    recordings = assign_splits(find_recordings(corpus_folder), seed)
-    chosen = limit_splits(recordings, limits, seed)
-    return write_corpus(chosen, output_folder, resample=resample, workers=workers, progress=progress)
+    recordings = limit_splits(assign_splits(find_recordings(corpus_folder), seed), limits, seed)
+    return write_corpus(recordings, output_folder, resample, workers)
 
 
-def write_corpus(
-    recordings: Sequence[Recording],
-    output_folder: str | Path,
-    *,
-    resample: bool = False,
-    workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
-) -> Path:
+def write_corpus(recordings: Sequence[Recording], output_folder: Path, resample: bool, workers: int) -> Path:
     """Check every recording, write converted copies where asked for, and last the manifest; returns its path.
 
-    `progress` is called with the number of recordings done and of all. Raises CorpusError without recordings,
-    AudioError that names the first recording that cannot be used and counts the others.
+    Raises AudioError that names the first recording that cannot be used and counts the others.
     """
-    if not recordings:
-        raise CorpusError(
-            f"{output_folder}: no recordings left to prepare; raise the limits or add recordings"
-        )
-    folder = Path(output_folder)
-    manifest = folder / "manifest.csv"
+    manifest = output_folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
-    utterances = _each(lambda item: _prepared(item, folder, resample), recordings, workers, progress)
+    utterances = _each(lambda item: _prepared(item, output_folder, resample), recordings, workers)
     return write_manifest(utterances, manifest)
 
 
-def _each(
-    work: Callable[[Recording], Result],
-    recordings: Sequence[Recording],
-    workers: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Result]:
+def _folder_pairs(corpus_folder: Path) -> list[tuple[Path, Path]]:
+    folders = {
+        (path.parent, path.name.lower()): path
+        for pattern in ("*", "*/*")
+        for path in sorted(corpus_folder.glob(pattern))
+        if path.is_dir()
+    }
+    pairs = [
+        (_innermost(folder), _innermost(folders[counterpart]))
+        for (parent, name), folder in folders.items()
+        if "clean" in name and (counterpart := (parent, name.replace("clean", "noisy"))) in folders
+    ]
+    if not pairs:
+        raise CorpusError(
+            f"{corpus_folder}: no clean/ and noisy/ beside each other; put the recordings into folders so named"
+        )
+    return pairs
+
+
+def _innermost(folder: Path) -> Path:
+    # Unpacking archives into a folder of their own name nests them.
+    while len(entries := list(folder.iterdir())) == 1 and entries[0].is_dir():
+        folder = entries[0]
+    return folder
+
+
+def _paired(clean_folder: Path, noisy_folder: Path, corpus_folder: Path) -> list[Recording]:
+    clean, noisy = _audio_files(clean_folder), _audio_files(noisy_folder)
+    lonely = [clean[name] for name in sorted(clean.keys() - noisy.keys())]
+    lonely += [noisy[name] for name in sorted(noisy.keys() - clean.keys())]
+    if lonely:
+        names = ", ".join(str(path.relative_to(corpus_folder)) for path in lonely[:_SHOWN])
+        more = f" and {len(lonely) - _SHOWN} more" if len(lonely) > _SHOWN else ""
+        raise CorpusError(
+            f"{corpus_folder}: {len(lonely)} files without a counterpart of the same name in clean and noisy: "
+            f"{names}{more}; add the missing ones or remove these"
+        )
+    recordings = []
+    for name in sorted(clean):
+        leading, below, _ = name.partition("/")
+        split = _split_in(clean_folder.relative_to(corpus_folder).as_posix()) or _split_in(below and leading)
+        recordings.append(Recording(name, clean[name], noisy[name], split))
+    return recordings
+
+
+def _audio_files(folder: Path) -> dict[str, Path]:
+    """Audio files by their paths below the folder, without suffix."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in files:
+            raise CorpusError(f"{path}: {files[name].name} has the same name; remove one of the two")
+        files[name] = path
+    if not files:
+        raise CorpusError(f"{folder}: no WAV or FLAC files in it; put the recordings there")
+    return files
+
+
+def _split_in(text: str) -> str:
+    return next((split for word, split in _SPLIT_WORDS.items() if word in text.lower()), "")
+
+
+def _speaker(clean_path: Path, folders_are_speakers: bool) -> str:
+    folder = clean_path.parent.name
+    if found := _CORPUS_SPEAKER.match(clean_path.stem):
+        return found[1]
+    if folders_are_speakers and not _split_in(folder):
+        return folder
+    found = _LEADING_TOKEN.match(clean_path.stem)
+    return found[1] if found else "unknown"
+
+
+def _split_by_speaker(recordings: Sequence[Recording], rng: np.random.Generator) -> list[Recording]:
+    count = Counter(recording.speaker for recording in recordings)
+    speakers = sorted(count)
+    if len(speakers) == 1:
+        return _hold_out([replace(recording, split="train") for recording in recordings], "test", rng)
+    if len(speakers) == 2:
+        trains = max(speakers, key=count.__getitem__)
+        return [replace(item, split="train" if item.speaker == trains else "test") for item in recordings]
+    wanted = _EVALUATED_SHARE * len(recordings)
+    order = [speakers[index] for index in rng.permutation(len(speakers))]
+    split_of: dict[str, str] = {}
+    for split, to_leave in (("test", 2), ("validation", 1)):
+        taken = 0
+        while len(order) > to_leave:
+            name = next((name for name in order if taken + count[name] <= wanted), None)
+            if name is None and taken:
+                break
+            # Where no speaker is small enough, one must be taken whole all the same.
+            name = name or min(order, key=count.__getitem__)
+            order.remove(name)
+            taken += count[name]
+            split_of[name] = split
+    return [replace(recording, split=split_of.get(recording.speaker, "train")) for recording in recordings]
+
+
+def _hold_out(recordings: list[Recording], split: str, rng: np.random.Generator) -> list[Recording]:
+    """Move 15 % of the training recordings, at least one, to another split, and say so in their note."""
+    members = [index for index, recording in enumerate(recordings) if recording.split == "train"]
+    if len(members) < 2:
+        raise CorpusError(
+            f"{recordings[0].clean_path.parent}: {len(members)} recordings left to take {split} recordings from; "
+            f"add recordings, preferably of three speakers or more"
+        )
+    moved = rng.permutation(members)[: max(1, round(_EVALUATED_SHARE * len(members)))]
+    note = f"{split} shares its speaker with train"
+    return [
+        replace(recording, split=split, note=note) if index in moved else recording
+        for index, recording in enumerate(recordings)
+    ]
+
+
+def _each(work: Callable[[Recording], Result], recordings: Sequence[Recording], workers: int) -> list[Result]:
     """Results of the work in order; the AudioErrors of all recordings are raised as one that counts them."""
-    results: list[Result] = []
-    problems: list[AudioError] = []
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        pending = [pool.submit(work, recording) for recording in recordings]
-        for done, future in enumerate(pending, start=1):
-            try:
-                results.append(future.result())
-            except AudioError as error:
-                problems.append(error)
-            if progress:
-                progress(done, len(recordings))
+
+    def attempt(recording: Recording) -> Result | AudioError:
+        try:
+            return work(recording)
+        except AudioError as error:
+            return error
+
+    results = thread_map(
+        attempt, recordings, max_workers=workers, tqdm_class=tqdm, unit="utterance", disable=None
+    )
+    problems = [result for result in results if isinstance(result, AudioError)]
     if problems:
         others = f" ({len(problems) - 1} more recordings cannot be used)" if len(problems) > 1 else ""
         raise AudioError(f"{problems[0]}{others}")
     return results
 
 
-def _checked(recording: Recording, resample: bool) -> tuple[np.ndarray, np.ndarray, str]:
-    """Clean and noisy samples cut to one length, and a note where they had to be."""
+def _common_length(clean_path: Path, noisy_path: Path, name: str) -> tuple[int, str]:
+    """Samples that both files have, and a note where one of them is longer."""
     clean, noisy = (
-        read_audio(path, resample_to_16k=resample, tolerated_seconds=TOLERATED_SECONDS)
-        for path in (recording.clean_path, recording.noisy_path)
+        read_audio(path, tolerated_seconds=TOLERATED_SECONDS) for path in (clean_path, noisy_path)
     )
-    samples, note = check_pair(clean, noisy, recording.id)
-    return clean[:samples], noisy[:samples], note
+    return check_pair(clean, noisy, name)
 
 
 def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
-    usable = replace(
-        recording,
-        clean_path=_usable_path(recording.clean_path, folder / "clean" / f"{recording.id}.wav", resample),
-        noisy_path=_usable_path(recording.noisy_path, folder / "noisy" / f"{recording.id}.wav", resample),
-    )
-    clean, _, cut = _checked(usable, resample=False)
+    clean_path, noisy_path = recording.clean_path, recording.noisy_path
+    if resample:
+        clean_path = _at_16_khz(clean_path, folder / "clean" / f"{recording.id}.wav")
+        noisy_path = _at_16_khz(noisy_path, folder / "noisy" / f"{recording.id}.wav")
+    samples, cut = _common_length(clean_path, noisy_path, recording.id)
     return Utterance(
         id=recording.id,
         split=recording.split,
         speaker=recording.speaker,
-        clean_path=usable.clean_path,
-        noisy_path=usable.noisy_path,
-        samples=len(clean),
+        clean_path=clean_path,
+        noisy_path=noisy_path,
+        samples=samples,
         sample_rate=SAMPLE_RATE,
         snr_db=None,
         noise="",
-        clean_sha256=sha256_of(usable.clean_path),
-        noisy_sha256=sha256_of(usable.noisy_path),
+        clean_sha256=sha256_of(clean_path),
+        noisy_sha256=sha256_of(noisy_path),
         note="; ".join(filter(None, (recording.note, cut))),
     )
 
 
-def _usable_path(path: Path, copy: Path, resample: bool) -> Path:
+def _at_16_khz(path: Path, copy: Path) -> Path:
     """The recording, or its 16 kHz copy, which is made where there is none with the time of the recording."""
-    if not resample or read_header(path, TOLERATED_SECONDS).samplerate == SAMPLE_RATE:
+    if read_header(path, TOLERATED_SECONDS).samplerate == SAMPLE_RATE:
         return path
     time = path.stat().st_mtime_ns
     if not copy.exists() or copy.stat().st_mtime_ns != time:

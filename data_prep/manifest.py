@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.audio import SAMPLE_RATE, TOLERATED_SECONDS, AudioError, read_audio
+from data_prep.whole_files import whole_file
 
 SPLITS = ("train", "validation", "test")
 _AGAIN = "run 01_data_preparation again"
@@ -44,34 +46,34 @@ class Utterance:
 COLUMNS = tuple(field.name for field in fields(Utterance))
 
 
-def write_manifest(utterances: Sequence[Utterance], path: str | Path) -> Path:
-    """Write the manifest atomically; paths inside its folder become relative to it. Returns its path.
+def write_manifest(utterances: Sequence[Utterance], path: Path) -> Path:
+    """Write the manifest whole or not at all; paths inside its folder become relative to it. Returns its path.
 
     To be called after every audio file is written, so that a manifest stands for a finished corpus.
     Raises ManifestError when there is nothing to write or an id occurs twice.
     """
-    path = Path(path)
     _check(utterances, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.parent.resolve()
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+
+    def text(value: str | float | Path | None) -> str | float | None:
+        if not isinstance(value, Path):
+            return value
+        value = value.resolve()
+        return (value.relative_to(folder) if value.is_relative_to(folder) else value).as_posix()
+
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(
-            [_text(getattr(utterance, name), folder) for name in COLUMNS] for utterance in utterances
-        )
-    partial.replace(path)
+        writer.writerows([text(getattr(item, name)) for name in COLUMNS] for item in utterances)
     return path
 
 
-def read_manifest(path: str | Path) -> list[Utterance]:
+def read_manifest(path: Path) -> list[Utterance]:
     """Utterances of a manifest, in its order.
 
     Raises ManifestError when the manifest or an audio file it names is missing, a column is missing, a value
     cannot be read, it has no rows, or an id occurs twice.
     """
-    path = Path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no manifest there; {_AGAIN}")
     folder = path.parent.resolve()
@@ -91,9 +93,7 @@ def read_manifest(path: str | Path) -> list[Utterance]:
 
 
 def select_split(utterances: Sequence[Utterance], split: str) -> list[Utterance]:
-    """Utterances of one split, in their order. Raises ManifestError for an unknown or empty split."""
-    if split not in SPLITS:
-        raise ManifestError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
+    """Utterances of one split, in their order. Raises ManifestError where there are none."""
     chosen = [utterance for utterance in utterances if utterance.split == split]
     if not chosen:
         raise ManifestError(
@@ -117,52 +117,24 @@ def read_pair(utterance: Utterance) -> tuple[np.ndarray, np.ndarray]:
     return pair[0][: utterance.samples], pair[1][: utterance.samples]
 
 
-def verify_checksums(utterances: Sequence[Utterance]) -> None:
-    """Compare every file with its SHA-256. Raises ManifestError naming the first file that changed."""
-    for utterance in utterances:
-        expected = {
-            utterance.clean_path: utterance.clean_sha256,
-            utterance.noisy_path: utterance.noisy_sha256,
-        }
-        for path, checksum in expected.items():
-            if sha256_of(path) != checksum:
-                raise ManifestError(f"{path}: changed since the manifest was written; {_AGAIN}")
-
-
-def sha256_of(path: str | Path) -> str:
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _text(value: str | int | float | Path | None, folder: Path) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, Path):
-        resolved = value.resolve()
-        inside = resolved.is_relative_to(folder)
-        return (resolved.relative_to(folder) if inside else resolved).as_posix()
-    return str(value)
 
 
 def _utterance(row: dict[str, str | None], folder: Path, where: str) -> Utterance:
     if None in row.values():
         raise ManifestError(f"{where}: the row is cut short; {_AGAIN}")
     try:
-        return Utterance(
-            id=row["id"],
-            split=row["split"],
-            speaker=row["speaker"],
-            clean_path=folder / row["clean_path"],
-            noisy_path=folder / row["noisy_path"],
-            samples=int(row["samples"]),
-            sample_rate=int(row["sample_rate"]),
-            snr_db=float(row["snr_db"]) if row["snr_db"] else None,
-            noise=row["noise"],
-            clean_sha256=row["clean_sha256"],
-            noisy_sha256=row["noisy_sha256"],
-            note=row["note"],
-        )
+        read = {
+            "clean_path": folder / row["clean_path"],
+            "noisy_path": folder / row["noisy_path"],
+            "samples": int(row["samples"]),
+            "sample_rate": int(row["sample_rate"]),
+            "snr_db": float(row["snr_db"]) if row["snr_db"] else None,
+        }
+        return Utterance(**{name: read.get(name, row[name]) for name in COLUMNS})
     except ValueError as error:
         raise ManifestError(f"{where}: a value is missing or unreadable ({error}); {_AGAIN}") from error
 
@@ -170,11 +142,10 @@ def _utterance(row: dict[str, str | None], folder: Path, where: str) -> Utteranc
 def _check(utterances: Sequence[Utterance], path: Path) -> None:
     if not utterances:
         raise ManifestError(f"{path}: a manifest needs at least one utterance; {_AGAIN}")
-    seen: set[str] = set()
+    ids = Counter(utterance.id for utterance in utterances)
     for utterance in utterances:
-        if utterance.id in seen:
+        if ids[utterance.id] > 1:
             raise ManifestError(f"{path}: id {utterance.id!r} occurs twice; rename one of the recordings")
-        seen.add(utterance.id)
         if utterance.split not in SPLITS:
             raise ManifestError(f"{path}: {utterance.id}: unknown split {utterance.split!r}; {_AGAIN}")
         if utterance.samples < 1 or utterance.sample_rate != SAMPLE_RATE:

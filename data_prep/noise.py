@@ -1,6 +1,8 @@
-"""Noises: coloured, speech-shaped, babble, tonal and modulated, each drawn from the generator it is given."""
+"""Noises drawn from the generator they are given, and speech mixed with them at a known signal-to-noise ratio."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import fft, signal
@@ -10,24 +12,75 @@ from data_prep.audio import SAMPLE_RATE
 TRAINING_NOISES = ("white", "pink", "speech_shaped", "babble", "hum", "modulated")
 TEST_NOISES = ("brown", "cafe", "siren", "clatter", "gusts")
 BABBLE_VOICES = {"speech_shaped": 2, "babble": 6, "cafe": 3}
+PEAK_LIMIT = 0.95
 
 _LOWEST_HERTZ = 30.0
 # 8 ms: short enough to blur the harmonics of single voices, long enough to keep the formants.
 _SPECTRUM_LENGTH = 128
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A stretch without speech: its place in the utterance and its samples, `stop` excluded."""
+
+    kind: str
+    start: int
+    stop: int
+
+
+def join_with_pauses(
+    parts: Sequence[np.ndarray], pause_seconds: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray, list[Pause]]:
+    """Speech parts with a pause before the first, between every two, and after the last.
+
+    `pause_seconds` holds one duration more than there are parts; a pause of 0 s is left out of the list.
+    Returns the speech (N,) float64, where someone speaks (N,) bool, and the pauses.
+    """
+    pieces = [np.zeros(round(pause_seconds[0] * SAMPLE_RATE))]
+    for part, seconds in zip(parts, pause_seconds[1:], strict=True):
+        pieces += [part, np.zeros(round(seconds * SAMPLE_RATE))]
+    lengths = [len(piece) for piece in pieces]
+    active = np.repeat(np.arange(len(pieces)) % 2 == 1, lengths)
+    kinds = ["leading", *["inner"] * (len(parts) - 1), "trailing"]
+    stops = np.cumsum(lengths)[::2].tolist()
+    pauses = [
+        Pause(kind, stop - length, stop)
+        for kind, stop, length in zip(kinds, stops, lengths[::2], strict=True)
+        if length
+    ]
+    return np.concatenate(pieces), active, pauses
+
+
+def level_db(samples: np.ndarray) -> float:
+    """Mean power of samples (N,) that are not all zero, in dB relative to full scale 1."""
+    return 10 * float(np.log10(np.square(samples, dtype=np.float64).mean()))
+
+
+def scaled_to(samples: np.ndarray, target_db: float, active: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Samples scaled so that their active part has the level asked for, in dB relative to full scale."""
+    return samples * 10 ** ((target_db - level_db(samples[active])) / 20)
+
+
+def mix(
+    clean: np.ndarray, noise: np.ndarray, active: np.ndarray, snr: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clean and noisy signals whose SNR is `snr` dB; both are turned down by one gain if one would clip.
+
+    The SNR is the level of the clean signal where someone speaks less that of the whole noise, as VoiceBank+DEMAND
+    was mixed (Valentini-Botinhao 2017, ITU-T P.56).
+    clean, noise (N,) float64, active (N,) bool → two (N,) float64 with peaks of at most PEAK_LIMIT.
+    """
+    noisy = clean + scaled_to(noise, level_db(clean[active]) - snr)
+    gain = min(1.0, PEAK_LIMIT / max(np.abs(clean).max(), np.abs(noisy).max()))
+    return clean * gain, noisy * gain
+
+
 def make_noise(
     name: str, length: int, rng: np.random.Generator, voices: Sequence[np.ndarray] = ()
 ) -> np.ndarray:
-    """(length,) float64 of the named noise, of any level; `voices` are what `BABBLE_VOICES` says it is made of.
-
-    Raises ValueError for an unknown name or a wrong number of voices.
-    """
-    if name not in _NOISES:
-        raise ValueError(f"unknown noise {name!r}: use one of {', '.join(sorted(_NOISES))}")
-    if len(voices) != BABBLE_VOICES.get(name, 0):
-        raise ValueError(f"{name} noise is made of {BABBLE_VOICES.get(name, 0)} voices, got {len(voices)}")
-    return _NOISES[name](length, rng, voices)
+    """(length,) float64 of the named noise, of any level; `voices` are what `BABBLE_VOICES` says it is made of."""
+    noise = _NOISES[name]
+    return noise(length, rng, voices) if voices else noise(length, rng)
 
 
 def coloured(length: int, rng: np.random.Generator, slope: float) -> np.ndarray:
@@ -104,16 +157,16 @@ def _seconds(length: int) -> np.ndarray:
     return np.arange(length) / SAMPLE_RATE
 
 
-_NOISES: dict[str, Callable[[int, np.random.Generator, Sequence[np.ndarray]], np.ndarray]] = {
-    "white": lambda length, rng, _: coloured(length, rng, 0.0),
-    "pink": lambda length, rng, _: coloured(length, rng, 1.0),
-    "brown": lambda length, rng, _: coloured(length, rng, 2.0),
+_NOISES: dict[str, Callable[..., np.ndarray]] = {
+    "white": partial(coloured, slope=0.0),
+    "pink": partial(coloured, slope=1.0),
+    "brown": partial(coloured, slope=2.0),
     "speech_shaped": speech_shaped,
     "babble": babble,
     "cafe": babble,
-    "hum": lambda length, rng, _: hum(length, rng),
-    "modulated": lambda length, rng, _: modulated(length, rng),
-    "siren": lambda length, rng, _: siren(length, rng),
-    "clatter": lambda length, rng, _: clatter(length, rng),
-    "gusts": lambda length, rng, _: gusts(length, rng),
+    "hum": hum,
+    "modulated": modulated,
+    "siren": siren,
+    "clatter": clatter,
+    "gusts": gusts,
 }

@@ -1,19 +1,21 @@
-"""Speech by eSpeak NG: phrases in, trimmed 16 kHz samples out, the same for the same input on every call."""
+"""Speech by eSpeak NG: sentences to say, and phrases as trimmed 16 kHz samples, the same on every call."""
 
 import json
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from functools import cache
 from pathlib import Path
 
 import espeakng_loader
 import numpy as np
 
+from data_prep import espeak_process
 from data_prep.audio import SAMPLE_RATE, resample
 
+# Of every six sentences in the file, which positions go where: three sixths train, the rest evaluates.
+_POSITIONS = {"train": (0, 1, 3), "validation": (4,), "test": (2, 5)}
 _TIMEOUT_SECONDS = 120
 _FRAME = 80
 _MARGIN = 2 * _FRAME
@@ -35,44 +37,44 @@ class Phrase:
     pitch_range: int = 50
 
 
-def speak(phrases: Sequence[Phrase], seed: int = 1) -> list[np.ndarray]:
+@cache
+def sentences_of(split: str) -> tuple[tuple[str, str], ...]:
+    """Sentences of a split, each as the two halves between which a speaker may pause; no split shares any."""
+    lines = Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8").splitlines()
+    chosen = (line for number, line in enumerate(lines) if number % 6 in _POSITIONS[split])
+    return tuple(tuple(half.strip() for half in line.split("/")) for line in chosen)
+
+
+def speak(phrases: Sequence[Phrase]) -> list[np.ndarray]:
     """Each phrase as (N,) float64 at 16 kHz, scale ±1, silence at both ends trimmed.
 
-    One fresh process speaks them all in order, so the samples depend on nothing but the arguments.
+    One fresh process speaks them all in order, so the samples depend on nothing but the phrases.
     Raises SpeechError where eSpeak NG fails or a phrase comes out silent.
     """
     request = {
         "library_path": espeakng_loader.get_library_path(),
         "data_path": espeakng_loader.get_data_path(),
-        "seed": seed,
         "phrases": [asdict(phrase) for phrase in phrases],
     }
-    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("espeak_process.py"))]
+    command = [sys.executable, "-I", "-S", espeak_process.__file__]
     try:
         done = subprocess.run(
             command,
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=_TIMEOUT_SECONDS,
-            check=False,
+            check=True,
         )
     except subprocess.TimeoutExpired as error:
         raise SpeechError(f"eSpeak NG did not answer within {_TIMEOUT_SECONDS} s; try again") from error
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines() or [
-            f"exit status {done.returncode}"
-        ]
-        raise SpeechError(f"eSpeak NG failed: {reason[-1]}")
-    spoken = _unpack(done.stdout, len(phrases))
-    return [_trimmed(samples, phrase) for samples, phrase in zip(spoken, phrases, strict=True)]
-
-
-def _unpack(output: bytes, phrases: int) -> list[np.ndarray]:
-    rate, *lengths = struct.unpack_from(f"<{1 + phrases}I", output)
-    bounds = np.cumsum([4 * (1 + phrases), *lengths])
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip() or f"exit status {error.returncode}"
+        raise SpeechError(f"eSpeak NG failed: {said.splitlines()[-1]}") from error
+    answer = json.loads(done.stdout)
+    spoken = [np.frombuffer(bytes.fromhex(samples), "<i2") / 32_768 for samples in answer["samples"]]
     return [
-        resample(np.frombuffer(output[start:stop], "<i2") / 32_768.0, rate, SAMPLE_RATE)
-        for start, stop in pairwise(bounds)
+        _trimmed(resample(samples, answer["rate"], SAMPLE_RATE), phrase)
+        for samples, phrase in zip(spoken, phrases, strict=True)
     ]
 
 

@@ -1,77 +1,208 @@
-"""The default corpus: eSpeak NG speech with known pauses in synthetic noise, nothing to download."""
+"""The default corpus: eSpeak NG speech with known pauses in synthetic noise, planned and made; no download."""
 
-import csv
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import lcm
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from data_prep.audio import SAMPLE_RATE, write_audio
-from data_prep.manifest import Utterance, sha256_of, write_manifest
-from data_prep.mixing import Pause, active_mask, join_with_pauses, mix, scaled_to
-from data_prep.noise import coloured, make_noise
-from data_prep.plan import UtterancePlan, plan_utterances
-from data_prep.speech import speak
+from data_prep.manifest import SPLITS, Utterance, sha256_of, write_manifest
+from data_prep.noise import (
+    BABBLE_VOICES,
+    TEST_NOISES,
+    TRAINING_NOISES,
+    Pause,
+    coloured,
+    join_with_pauses,
+    make_noise,
+    mix,
+    scaled_to,
+)
+from data_prep.speech import Phrase, sentences_of, speak
+from data_prep.whole_files import write_table
+
+UTTERANCES = {"train": 160, "validation": 20, "test": 40}
+TRAINING_SNRS = (0.0, 5.0, 10.0, 15.0)
+TEST_SNRS = (2.5, 7.5, 12.5, 17.5)
+
+# eSpeak NG shapes a speaker by the variant after the plus: no variant occurs in two of these lists.
+SPEAKERS = {
+    split: voices.split()
+    for split, voices in {
+        "train": "en-us+m1 en+m3 en-us-nyc+m8 en-gb-scotland+Michael en-us+Mike en-029+Diogo en-gb-x-rp+Hugo "
+        "en-us+f1 en+f3 en-gb-x-rp+Annie en-us+steph en-gb-x-gbcwmd+aunty en-gb-scotland+Alicia en-us-nyc+Alex",
+        "validation": "en-us+rob en+f2 en-gb-scotland+m7 en-029+linda",
+        "test": "en-us+m4 en-gb-x-gbclan+victor en-us-nyc+ian en-us+f5 en-gb-x-rp+belinda en+f4",
+    }.items()
+}
+BACKGROUND_SPEAKERS = {
+    "train": [
+        "en-us+m2",
+        "en+m6",
+        "en-us+Denis",
+        "en-gb-x-rp+miguel",
+        "en-us+grandma",
+        "en-gb-scotland+Andrea",
+    ],
+    "test": ["en+boris", "en-us+quincy", "en-us+anika", "en-gb-x-rp+shelby"],
+}
+
+# First elements of the spawn keys, so that no two kinds of draw share a generator.
+_UTTERANCE, _SPEAKER, _SENTENCE = range(3)
+
+
+@dataclass(frozen=True)
+class UtterancePlan:
+    """Everything that determines one pair of files; seconds, dB relative to full scale, dB."""
+
+    id: str
+    split: str
+    speaker: str
+    phrases: tuple[Phrase, ...]
+    pauses: tuple[float, ...]
+    active_level: float
+    floor_level: float
+    noise: str
+    snr: float
+    background: tuple[Phrase, ...]
+    seeds: np.random.SeedSequence
 
 
 def prepare_synthetic(
-    output_folder: str | Path,
-    seed: int,
-    *,
-    train_utterances: int = 160,
-    validation_utterances: int = 20,
-    test_utterances: int = 40,
-    workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    output_folder: Path, seed: int, utterances: Mapping[str, int] = UTTERANCES, *, workers: int = 2
 ) -> Path:
-    """Write the corpus and return the path of its manifest.csv.
+    """Write that many utterances of each split and return the path of their manifest.csv.
 
     Beside the manifest, pauses.csv (id, kind, start, stop in samples) and spoken.csv (id, text, speed, pitch,
     levels) record what was asked for. The same seed gives the same bytes in every file, for any number of workers
     and whatever the sizes of the other splits. A manifest from before is removed first: there is none until all
-    files are written. `progress` is called with the number of utterances done and of all.
-    Raises ValueError for a negative number or no utterance at all, SpeechError where eSpeak NG fails.
+    files are written. Raises ValueError for a negative number or no utterance at all, SpeechError where eSpeak NG
+    fails.
     """
-    folder = Path(output_folder)
-    counts = {"train": train_utterances, "validation": validation_utterances, "test": test_utterances}
-    plans = [plan for split, count in counts.items() for plan in plan_utterances(split, count, seed)]
-    if not plans:
-        raise ValueError("no utterances asked for; ask for at least one")
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = folder / "manifest.csv"
+    if min(utterances.values()) < 0 or not any(utterances.values()):
+        raise ValueError(
+            f"utterances asked for: {dict(utterances)}; ask for at least one, and for none below 0"
+        )
+    plans = [
+        plan_utterance(split, number, seed) for split, count in utterances.items() for number in range(count)
+    ]
+    manifest = output_folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
-
-    utterances: list[Utterance] = []
-    pauses: list[tuple[str, Pause]] = []
     # Threads suffice: speech is made in processes of their own, and NumPy and SciPy release the lock.
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        for utterance, own_pauses in pool.map(lambda plan: _write_pair(plan, folder), plans):
-            utterances.append(utterance)
-            pauses += [(utterance.id, pause) for pause in own_pauses]
-            if progress:
-                progress(len(utterances), len(plans))
-    _write_table(
-        folder / "pauses.csv",
-        ("id", "kind", "start", "stop"),
-        [(name, pause.kind, pause.start, pause.stop) for name, pause in pauses],
+    written = thread_map(
+        lambda plan: _write_pair(plan, output_folder),
+        plans,
+        max_workers=workers,
+        tqdm_class=tqdm,
+        unit="utterance",
+        disable=None,
     )
-    _write_table(
-        folder / "spoken.csv",
-        ("id", "text", "words_per_minute", "pitch", "pitch_range", "active_level_db", "floor_level_db"),
-        [_spoken_row(plan) for plan in plans],
-    )
-    return write_manifest(utterances, manifest)
+    pauses = [{"id": item.id} | asdict(pause) for item, own_pauses in written for pause in own_pauses]
+    write_table(pd.DataFrame(pauses), output_folder / "pauses.csv")
+    write_table(pd.DataFrame([_spoken(plan) for plan in plans]), output_folder / "spoken.csv")
+    return write_manifest([item for item, _ in written], manifest)
 
 
-def render(plan: UtterancePlan) -> tuple[np.ndarray, np.ndarray, list[Pause]]:
+def plan_utterance(split: str, number: int, seed: int) -> UtterancePlan:
+    """Utterance `number` (from 0) of a split; the rest of the corpus has no influence on it.
+
+    Voices, sentences and noises of the test split occur in no other split, and so do voices and sentences of the
+    validation split. Noises and SNRs take turns, so that few utterances already cover every pair of them.
+    """
+    seeds = np.random.SeedSequence(seed, spawn_key=(_UTTERANCE, SPLITS.index(split), number))
+    draw_seed, render_seed = seeds.spawn(2)
+    rng = np.random.default_rng(draw_seed)
+    noises, snrs = (TEST_NOISES, TEST_SNRS) if split == "test" else (TRAINING_NOISES, TRAINING_SNRS)
+    noise = noises[number % len(noises)]
+    snr = snrs[(number + number // lcm(len(noises), len(snrs))) % len(snrs)]
+    speakers, sentences = SPEAKERS[split], sentences_of(split)
+    speaker = speakers[_dealt(len(speakers), number, _SPEAKER, split, seed)]
+    halves = sentences[_dealt(len(sentences), number, _SENTENCE, split, seed)]
+    pauses = tuple(round(_pause_seconds(rng), 3) for _ in range(3))
+    manner = {
+        "words_per_minute": int(rng.integers(150, 196)),
+        "pitch": int(rng.integers(35, 66)),
+        "pitch_range": int(rng.integers(40, 71)),
+    }
+    if rng.random() < 0.4:
+        halves, pauses = (" ".join(halves),), (pauses[0], pauses[2])
+    return UtterancePlan(
+        id=f"{split}_{number:05d}",
+        split=split,
+        speaker=speaker,
+        phrases=tuple(Phrase(speaker, half, **manner) for half in halves),
+        pauses=pauses,
+        active_level=float(rng.uniform(-26, -20)),
+        floor_level=float(rng.uniform(-62, -52)),
+        noise=noise,
+        snr=snr,
+        background=_background(split, BABBLE_VOICES.get(noise, 0), rng),
+        seeds=render_seed,
+    )
+
+
+def _pause_seconds(rng: np.random.Generator) -> float:
+    # Most pauses are short; one in six is long enough to fill a training crop's larger part with silence.
+    return rng.uniform(0.8, 1.5) if rng.random() < 1 / 6 else rng.uniform(0.1, 0.5)
+
+
+def _dealt(count: int, number: int, purpose: int, split: str, seed: int) -> int:
+    """Which of `count` items is number `number` of shuffled decks that each hold all of them once."""
+    deck, position = divmod(number, count)
+    key = (purpose, SPLITS.index(split), deck)
+    return int(
+        np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key)).permutation(count)[position]
+    )
+
+
+def _background(split: str, voices: int, rng: np.random.Generator) -> tuple[Phrase, ...]:
+    names = BACKGROUND_SPEAKERS["test" if split == "test" else "train"]
+    speakers = rng.permutation(len(names))[:voices]
+    sentences = sentences_of(split)
+    texts = rng.permutation(len(sentences))[: 2 * voices].reshape(voices, 2)
+    return tuple(
+        Phrase(
+            names[speaker],
+            ". ".join(" ".join(sentences[text]) for text in pair),
+            words_per_minute=int(rng.integers(150, 196)),
+        )
+        for speaker, pair in zip(speakers, texts, strict=True)
+    )
+
+
+def _write_pair(plan: UtterancePlan, folder: Path) -> tuple[Utterance, list[Pause]]:
+    clean, noisy, pauses = _rendered(plan)
+    clean_path, noisy_path = (folder / kind / f"{plan.id}.wav" for kind in ("clean", "noisy"))
+    write_audio(clean_path, clean)
+    write_audio(noisy_path, noisy)
+    utterance = Utterance(
+        id=plan.id,
+        split=plan.split,
+        speaker=plan.speaker,
+        clean_path=clean_path,
+        noisy_path=noisy_path,
+        samples=len(clean),
+        sample_rate=SAMPLE_RATE,
+        snr_db=plan.snr,
+        noise=plan.noise,
+        clean_sha256=sha256_of(clean_path),
+        noisy_sha256=sha256_of(noisy_path),
+    )
+    return utterance, pauses
+
+
+def _rendered(plan: UtterancePlan) -> tuple[np.ndarray, np.ndarray, list[Pause]]:
     """Clean and noisy signals, two (N,) float64 of scale ±1 at 16 kHz, and where nobody speaks.
 
     The clean signal keeps a faint recording noise in its pauses, as a microphone would.
     """
     spoken = speak([*plan.phrases, *plan.background])
-    speech, pauses = join_with_pauses(spoken[: len(plan.phrases)], plan.pauses)
-    active = active_mask(len(speech), pauses)
+    speech, active, pauses = join_with_pauses(spoken[: len(plan.phrases)], plan.pauses)
     rng = np.random.default_rng(plan.seeds)
     floor = scaled_to(coloured(len(speech), rng, 1.0), plan.floor_level)
     clean = scaled_to(speech, plan.active_level, active) + floor
@@ -79,37 +210,14 @@ def render(plan: UtterancePlan) -> tuple[np.ndarray, np.ndarray, list[Pause]]:
     return *mix(clean, noise, active, plan.snr), pauses
 
 
-def _write_pair(plan: UtterancePlan, folder: Path) -> tuple[Utterance, list[Pause]]:
-    clean, noisy, pauses = render(plan)
-    paths = {name: folder / name / f"{plan.id}.wav" for name in ("clean", "noisy")}
-    write_audio(paths["clean"], clean)
-    write_audio(paths["noisy"], noisy)
-    utterance = Utterance(
-        id=plan.id,
-        split=plan.split,
-        speaker=plan.speaker,
-        clean_path=paths["clean"],
-        noisy_path=paths["noisy"],
-        samples=len(clean),
-        sample_rate=SAMPLE_RATE,
-        snr_db=plan.snr,
-        noise=plan.noise,
-        clean_sha256=sha256_of(paths["clean"]),
-        noisy_sha256=sha256_of(paths["noisy"]),
-    )
-    return utterance, pauses
-
-
-def _spoken_row(plan: UtterancePlan) -> tuple[str | int | float, ...]:
+def _spoken(plan: UtterancePlan) -> dict[str, str | int | float]:
     manner = plan.phrases[0]
-    levels = round(plan.active_level, 3), round(plan.floor_level, 3)
-    return plan.id, plan.text, manner.words_per_minute, manner.pitch, manner.pitch_range, *levels
-
-
-def _write_table(path: Path, columns: tuple[str, ...], rows: list[tuple]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-    partial.replace(path)
+    return {
+        "id": plan.id,
+        "text": " ".join(phrase.text for phrase in plan.phrases),
+        "words_per_minute": manner.words_per_minute,
+        "pitch": manner.pitch,
+        "pitch_range": manner.pitch_range,
+        "active_level_db": round(plan.active_level, 3),
+        "floor_level_db": round(plan.floor_level, 3),
+    }

@@ -12,6 +12,7 @@ import yaml
 from cmgan.recipe import Budget, Recipe
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import evaluation_table, training_folder
+from data_prep.whole_files import write_table
 
 STEPS_PER_EPOCH = 20
 COLLAPSE = 0.6
@@ -32,39 +33,26 @@ def simulate_run(
     Under the published time target PESQ peaks in epoch `PEAK_EPOCH` and falls by `COLLAPSE` while losses go on
     falling; otherwise it rises to the end. Under skip_batch, `SKIP_RATE` of the discriminator's steps is skipped.
     """
-    budget = Budget(
-        channels=16, blocks=1, discriminator_width=8, epochs=epochs, batch_size=2, crop_seconds=1.0
-    )
+    small = {"channels": 16, "blocks": 1, "discriminator_width": 8, "batch_size": 2, "crop_seconds": 1.0}
+    budget = asdict(Budget(epochs=epochs, **small))
     for number, arm in enumerate(arms):
         for seed in seeds:
             rng = np.random.default_rng([number, seed])
             recipe = recipe_of(arm)
             folder = training_folder(root, arm, seed)
-            folder.mkdir(parents=True)
             validation = _validation(recipe, seed, epochs, utterances, rng)
-            validation.to_csv(folder / "validation.csv", index=False)
-            _epochs(validation).to_csv(folder / "epochs.csv", index=False)
-            _steps(recipe, epochs, rng).to_csv(folder / "steps.csv", index=False)
-            config = {
-                "name": f"{arm}-{seed}",
-                "seed": seed,
-                "recipe": asdict(recipe),
-                "budget": asdict(budget),
-            }
+            write_table(validation, folder / "validation.csv")
+            write_table(_epochs(validation), folder / "epochs.csv")
+            write_table(_steps(recipe, epochs, rng), folder / "steps.csv")
+            config = {"name": f"{arm}-{seed}", "seed": seed, "recipe": asdict(recipe), "budget": budget}
             (folder / "config.json").write_text(json.dumps(config | {"manifest_sha256": "0" * 64}))
             rows = _evaluation(2.2 - COLLAPSE * _collapses(recipe), 0.4 if _collapses(recipe) else 1.0, rng)
-            _write(rows[:test_utterances].assign(arm=arm, seed=seed), evaluation_table(root, arm, seed))
+            write_table(rows[:test_utterances].assign(arm=arm, seed=seed), evaluation_table(root, arm, seed))
     noisy = _evaluation(1.3, 1.0, np.random.default_rng(99))[:test_utterances]
-    _write(noisy.assign(arm="noisy", seed=""), root / "evaluation" / "noisy.csv")
-    _write(_manifest(utterances, test_utterances), root / "data" / "manifest.csv")
-    settings = {
-        "run": root.name,
-        "corpus": "synthetic",
-        "corpus_path": "",
-        "arms": [*arms],
-        "seeds": [*seeds],
-    }
-    (root / "profile.yaml").write_text(yaml.safe_dump(settings))
+    write_table(noisy.assign(arm="noisy", seed=""), root / "evaluation" / "noisy.csv")
+    write_table(_manifest(utterances, test_utterances), root / "data" / "manifest.csv")
+    settings = {"run": root.name, "corpus": "synthetic", "corpus_path": ""}
+    (root / "profile.yaml").write_text(yaml.safe_dump(settings | {"arms": [*arms], "seeds": [*seeds]}))
     jobs = [(f"04_training-{arm}-{seed}", 61.0, 700) for arm in arms for seed in seeds]
     pd.DataFrame(jobs, columns=["job", "seconds", "peak_mib"]).to_csv(root / "timing.csv", index=False)
     return root
@@ -162,10 +150,10 @@ def _evaluation(pesq: float, gain: float, rng: np.random.Generator, count: int =
             "id": [f"t{index:03d}" for index in range(count)],
             "snr_db": np.resize([2.5, 7.5, 12.5, 17.5], count),
             "noise": np.resize(["babble", "hum"], count),
-            "pesq": pesq + level + rng.normal(0, 0.05, count),
-            "csig": pesq + 1 + level + rng.normal(0, 0.05, count),
-            "cbak": pesq + 0.5 + level + rng.normal(0, 0.05, count),
-            "covl": pesq + 0.7 + level + rng.normal(0, 0.05, count),
+            **{
+                metric: pesq + above + level + rng.normal(0, 0.05, count)
+                for metric, above in {"pesq": 0, "csig": 1, "cbak": 0.5, "covl": 0.7}.items()
+            },
             "ssnr": 4 * gain + level + rng.normal(0, 0.2, count),
             "stoi": 0.85 + 0.05 * gain + rng.normal(0, 0.01, count),
             "si_sdr": 10 * gain + level + rng.normal(0, 0.5, count),
@@ -177,20 +165,9 @@ def _evaluation(pesq: float, gain: float, rng: np.random.Generator, count: int =
 
 def _manifest(validation: int, test: int) -> pd.DataFrame:
     counts = {"train": 40, "validation": validation, "test": test}
-    return pd.DataFrame(
-        [
-            {
-                "id": f"{split[0]}{index:03d}",
-                "split": split,
-                "speaker": f"{split}{index % 3}",
-                "samples": 32000,
-            }
-            for split, count in counts.items()
-            for index in range(count)
-        ]
-    ).assign(sample_rate=16000, noise="babble", snr_db=5.0, note="")
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False)
+    rows = [
+        {"id": f"{split[0]}{index:03d}", "split": split, "speaker": f"{split}{index % 3}", "samples": 32000}
+        for split, count in counts.items()
+        for index in range(count)
+    ]
+    return pd.DataFrame(rows).assign(sample_rate=16000, noise="babble", snr_db=5.0, note="")

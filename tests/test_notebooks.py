@@ -1,20 +1,24 @@
-"""The committed notebooks: parameters that papermill can list, no outputs, defaults that show the newest run."""
+"""What must be typed in a notebook or a profile says what the settings' one declaration says."""
 
-import dataclasses
+import json
+import re
 import subprocess
+from dataclasses import MISSING
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
+from cmgan.settings import declared
 from cmgan.study import notebook_parameters
-from cmgan.study.pipeline.profile import profile_from, read_settings
+from cmgan.study.pipeline.profile import Profile, profile_from, read_settings
 
 ROOT = Path(__file__).parents[1]
 KINDS = {
     "01_data_preparation": notebook_parameters.DataParameters,
     "02_silence_analysis": notebook_parameters.SilenceParameters,
+    "03_objective": notebook_parameters.ObjectiveParameters,
     "04_training": notebook_parameters.TrainingParameters,
     "05_evaluation": notebook_parameters.EvaluationParameters,
     "06_published_logs": notebook_parameters.LogsParameters,
@@ -22,24 +26,53 @@ KINDS = {
     "08_diagnose": notebook_parameters.DiagnosisParameters,
     "09_listen": notebook_parameters.ListeningParameters,
 }
+SETTINGS = declared(Profile)
 
 
-def _path(name):
-    return ROOT / "notebooks" / f"{name}.ipynb"
+def declared_lines(kind):
+    """What is declared of each line of a parameters cell: all of it, or all but what only the notebook explains."""
+    lines = []
+    for name, (value_type, _, said, default) in declared(kind).items():
+        setting = SETTINGS.get(getattr(said, "setting", "") or name)
+        if said.meaning or default is MISSING:
+            lines.append(f"{name}: {value_type.__name__} = None  # {said.meaning or setting.said.meaning}")
+        else:
+            written = f'"{default}"' if isinstance(default, str) else repr(default)
+            lines.append(f"{name}: {value_type.__name__} = {written}  # ")
+    return lines
 
 
-def _defaults(name):
-    namespace: dict = {}
-    cells = nbformat.read(_path(name), as_version=4).cells
-    exec(next(c.source for c in cells if "parameters" in c.metadata.get("tags", [])), namespace)
-    return namespace
+def test_every_notebook_is_looked_at():
+    assert sorted(KINDS) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_papermill_lists_every_parameter_with_type_and_help(name):
-    listed = papermill.inspect_notebook(str(_path(name)))
-    assert list(listed) == [field.name for field in dataclasses.fields(KINDS[name])]
+def test_a_parameters_cell_says_what_is_declared_and_papermill_lists_all_of_it(name):
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    cells = nbformat.read(path, as_version=4).cells
+    (source,) = (cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    lines = [line for line in source.splitlines() if not line.startswith("#")]
+    for line, declaration in zip(lines, declared_lines(KINDS[name]), strict=True):
+        assert line.startswith(declaration) if declaration.endswith("# ") else line == declaration
+    listed = papermill.inspect_notebook(str(path))
+    assert list(listed) == list(declared(KINDS[name]))
     assert all(entry["inferred_type_name"] != "None" and entry["help"] for entry in listed.values())
+
+
+def test_the_default_profile_names_every_setting_with_its_meaning():
+    lines = (ROOT / "notebooks" / "profiles" / "laptop.yaml").read_text().splitlines()
+    commented = [re.fullmatch(r"(\w+): .*?\S +# (.*)", line) for line in lines if re.match(r"\w", line)]
+    assert {match[1]: match[2] for match in commented} == {
+        name: field.said.meaning for name, field in SETTINGS.items()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_a_job_is_given_every_parameter_by_a_value_that_it_takes(kind):
+    laptop = profile_from(read_settings("laptop", ROOT / "notebooks" / "profiles", {}))
+    given = json.loads(json.dumps(notebook_parameters.job_parameters(kind, laptop)))
+    assert vars(kind(**given)) == given
+    assert given["run"] == "laptop"
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -55,17 +88,3 @@ def test_a_committed_notebook_carries_no_outputs(name):
         pytest.skip("not a git checkout: nothing is committed")
     cells = nbformat.reads(shown.stdout, as_version=4).cells
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
-
-
-def test_the_defaults_are_those_of_the_laptop_profile():
-    profile = profile_from(read_settings("laptop", ROOT / "notebooks" / "profiles", {}))
-    expected = {
-        "01_data_preparation": profile.data_parameters(),
-        "02_silence_analysis": profile.silence_parameters(),
-        "04_training": profile.training_parameters("published", 0),
-        "05_evaluation": profile.evaluation_parameters("published", 0),
-        "06_published_logs": profile.logs_parameters(),
-    }
-    for name, parameters in expected.items():
-        namespace = _defaults(name)
-        assert {key: namespace[key] for key in parameters} == parameters | {"run": ""}, name

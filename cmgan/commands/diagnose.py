@@ -56,11 +56,9 @@ def diagnose(
 
     Likely causes come first, each with its evidence, what to change and the claim of this study that it rests on.
     """
-    from cmgan.diagnosis import causes, claim_verdicts
+    from cmgan.diagnosis import causes
     from cmgan.diagnosis.model_code import code_findings
-    from cmgan.diagnosis.reading import read_runs
-    from cmgan.diagnosis.training_log import make_log
-    from cmgan.diagnosis.words import in_words
+    from cmgan.diagnosis.reading import make_log, read_runs
 
     if not logs and not model_code and not recordings:
         stop(
@@ -80,15 +78,15 @@ def diagnose(
             # Clips are small: threads would spend their time waiting for one another.
             torch.set_num_threads(1)
             code = [recordings_finding(recordings, weights), *code]
-        table = verdicts or claim_verdicts.reference_table()
-        judged = claim_verdicts.verdicts_in(table) if table else {}
+        table = verdicts or causes.reference_table()
+        judged = causes.verdicts_in(table) if table else {}
         runs = read_runs(logs) if logs else [make_log("code alone" if model_code else "recordings alone")]
     diagnoses = [causes.diagnose(run, weights, code) for run in runs]
     if as_json:
         print_json([diagnosis.as_dictionary() | {"claim_verdicts": judged} for diagnosis in diagnoses])
     else:
         for diagnosis in diagnoses:
-            typer.echo(in_words(diagnosis, judged))
+            typer.echo(causes.in_words(diagnosis, judged))
     if not all(diagnosis.nothing_found for diagnosis in diagnoses):
         raise typer.Exit(Outcome.INCOMPLETE)
 

@@ -1,7 +1,6 @@
 """How every command ends: exit codes that scripts can use, one line for what went wrong, JSON for machines."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -19,12 +18,10 @@ class Outcome(IntEnum):
     INCOMPLETE = 3
 
 
-EXIT_CODES = "Exit codes: 0 done; 1 the input cannot be used; 2 wrong usage"
-
-
 def epilog(*examples: str, incomplete: str = "") -> str:
     """The end of a command's help: its exit codes (incomplete: what 3 means there) and examples, a line each."""
-    return "\n\n".join([f"{EXIT_CODES}{incomplete and f'; 3 {incomplete}'}.", "Examples:", *examples])
+    codes = "Exit codes: 0 done; 1 the input cannot be used; 2 wrong usage"
+    return "\n\n".join([f"{codes}{incomplete and f'; 3 {incomplete}'}.", "Examples:", *examples])
 
 
 @contextmanager
@@ -44,12 +41,5 @@ def stop(message: str, outcome: Outcome) -> NoReturn:
 
 def print_json(value: dict | Sequence[dict]) -> None:
     """JSON on stdout; numbers that are not finite become null, which NaN is not in JSON."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    finite = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
+    typer.echo(json.dumps(finite, indent=2, ensure_ascii=False))

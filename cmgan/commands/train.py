@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
 from cmgan.job_environment import prepare_process
+from cmgan.recipe import Budget, budget_for
+from cmgan.settings import declared
 
 EPILOG = epilog(
     "python -m data_prep --corpus folder --path recordings/ --output data",
@@ -20,6 +23,11 @@ EPILOG = epilog(
 )
 
 
+def _setting(name: str) -> OptionInfo:
+    meaning = declared(Budget)[name].said.meaning
+    return typer.Option(help=f"{meaning[0].upper()}{meaning[1:]}.")
+
+
 def train(
     manifest: Annotated[
         Path, typer.Argument(help="manifest.csv written by python -m data_prep or 01_data_preparation.")
@@ -29,21 +37,15 @@ def train(
         str, typer.Option(help="Name of the recipe; an unknown one lists them all.")
     ] = "recommended",
     seed: Annotated[int, typer.Option(help="Seed of weights, order, crops and dropout.")] = 0,
-    channels: Annotated[int, typer.Option(help="Width of the generator.")] = 64,
-    blocks: Annotated[int, typer.Option(help="Two-stage conformer blocks.")] = 4,
-    epochs: Annotated[int, typer.Option(help="Passes over the training utterances.")] = 120,
-    batch_size: Annotated[int, typer.Option(help="Crops a step.")] = 4,
-    crop_seconds: Annotated[float, typer.Option(help="Length of a crop in seconds.")] = 2.0,
-    pesq_workers: Annotated[
-        int, typer.Option(help="Processes that score PESQ during the backward pass.")
-    ] = 2,
-    mixed_precision: Annotated[str, typer.Option(help="no, or bf16 or fp16 on a GPU.")] = "no",
-    gradient_accumulation: Annotated[
-        int, typer.Option(help="Steps whose gradients make one update of the weights.")
-    ] = 1,
-    compile_backend: Annotated[
-        str, typer.Option(help="Compile the generator with torch.compile: inductor.")
-    ] = "",
+    channels: Annotated[int, _setting("channels")] = Budget.channels,
+    blocks: Annotated[int, _setting("blocks")] = Budget.blocks,
+    epochs: Annotated[int, _setting("epochs")] = Budget.epochs,
+    batch_size: Annotated[int, _setting("batch_size")] = Budget.batch_size,
+    crop_seconds: Annotated[float, _setting("crop_seconds")] = Budget.crop_seconds,
+    pesq_workers: Annotated[int, _setting("pesq_workers")] = 2,
+    mixed_precision: Annotated[str, _setting("mixed_precision")] = Budget.mixed_precision,
+    gradient_accumulation: Annotated[int, _setting("gradient_accumulation")] = Budget.gradient_accumulation,
+    compile_backend: Annotated[str, _setting("compile_backend")] = Budget.compile_backend,
     tracker: Annotated[
         str,
         typer.Option(
@@ -57,7 +59,8 @@ def train(
 ) -> None:
     """Train one arm on the utterances of a manifest: logs, config.json, generator.pt and generator_best.pt."""
     prepare_process()
-    from cmgan.recipe import Budget, budget_for
+    import pandas as pd
+
     from cmgan.study.arms import arm as recipe_of
     from cmgan.training.loop import TrainingRun
     from cmgan.training.loop import train as train_run
@@ -82,19 +85,15 @@ def train(
     run = TrainingRun(manifest, output, recipe, budget_for(recipe, budget), seed, f"{arm}-{seed}", tracker)
     with input_errors():
         folder = train_run(run, partial(typer.echo, err=as_json))
-    if as_json:
-        print_json(_as_dictionary(folder))
-    else:
+    if not as_json:
         typer.echo(f"Trained: {folder / 'generator.pt'}")
-
-
-def _as_dictionary(folder: Path) -> dict:
-    import pandas as pd
-
-    epochs = pd.read_csv(folder / "epochs.csv")
-    return {
-        "generator": folder / "generator.pt",
-        "generator_best": folder / "generator_best.pt",
-        "best_pesq": float(epochs["pesq"].max()),
-        "last_epoch": epochs.iloc[-1].to_dict(),
-    }
+        return
+    epochs_log = pd.read_csv(folder / "epochs.csv")
+    print_json(
+        {
+            "generator": folder / "generator.pt",
+            "generator_best": folder / "generator_best.pt",
+            "best_pesq": float(epochs_log["pesq"].max()),
+            "last_epoch": epochs_log.iloc[-1].to_dict(),
+        }
+    )

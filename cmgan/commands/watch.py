@@ -28,12 +28,12 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print once, as JSON.")] = False,
 ) -> None:
     """Show epoch, step, last losses, last and best PESQ and the time left of every training, until all are done."""
-    from cmgan.study.training.watching import as_text, planned, standing, summary, trainings_of
+    from cmgan.study.training.watching import as_text, planned, standings_of, summary
 
     live = sys.stdout.isatty() and not once and not as_json
     while True:
         with input_errors():
-            standings = [standing(training) for training in trainings_of(folder)]
+            standings = standings_of(folder)
         if as_json:
             print_json([dataclasses.asdict(one) for one in standings])
             return

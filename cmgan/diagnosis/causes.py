@@ -1,17 +1,22 @@
-"""From the signs in a log, and in code, to causes in the order of their weight."""
+"""From the signs in a log, and in code, to ranked causes: as data, as Markdown and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 
-from cmgan.diagnosis.falls import Fall, fall_sign, find_fall, overfitting_sign
-from cmgan.diagnosis.finding import Finding, Weight
-from cmgan.diagnosis.order import order_sign
-from cmgan.diagnosis.skips import label_sign, skip_sign
-from cmgan.diagnosis.target import target_sign
-from cmgan.diagnosis.training_log import TrainingLog
+import pandas as pd
+
+from cmgan.diagnosis import findings as signs
+from cmgan.diagnosis.findings import Finding, Weight
+from cmgan.diagnosis.reading import TrainingLog
 from cmgan.recipe import LossWeights
+from cmgan.study.claims.rules import read_claims
+from cmgan.study.paths import repository_root
 
 PUBLIC_WEIGHTS = LossWeights()
+_STRENGTH = {Weight.STRONG: "measured", Weight.MODERATE: "likely", Weight.WEAK: "possible"}
+_HEADINGS = {Weight.NOTE: "Noted", Weight.CLEAR: "Looked for, not there", Weight.UNKNOWN: "Cannot be told"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,6 @@ class Diagnosis:
     """What one run's log says: every finding, causes first and heavier ones before lighter."""
 
     name: str
-    fall: Fall | None
     findings: tuple[Finding, ...]
 
     @property
@@ -28,23 +32,28 @@ class Diagnosis:
         return tuple(finding for finding in self.findings if finding.weight.is_cause())
 
     @property
+    def fell(self) -> bool:
+        """Whether PESQ certainly fell."""
+        return any(one.subject == signs.PESQ and one.weight == Weight.NOTE for one in self.findings)
+
+    @property
     def unexplained_fall(self) -> bool:
         """Whether PESQ fell and nothing found explains it."""
-        return self.fall is not None and self.fall.certain and not self.causes
+        return self.fell and not self.causes
 
     @property
     def nothing_found(self) -> bool:
         """Whether there is neither a cause nor a fall that would need one."""
-        return not self.causes and not self.unexplained_fall
+        return not self.causes and not self.fell
 
     def as_dictionary(self) -> dict:
-        """Everything, for JSON; weights by name, numbers that are not known as None."""
+        """Everything, for JSON; weights by name."""
         return {
             "name": self.name,
             "nothing_found": self.nothing_found,
             "unexplained_fall": self.unexplained_fall,
             "causes": [finding.title for finding in self.causes],
-            "findings": [_plain(finding) for finding in self.findings],
+            "findings": [asdict(one) | {"weight": one.weight.name.lower()} for one in self.findings],
         }
 
 
@@ -55,45 +64,116 @@ def diagnose(
 
     A cause that log and code both show counts as strong; one in code alone that the log contradicts as a note.
     """
-    fall = find_fall(log)
-    fell = fall is not None and fall.certain
-    signs = [
-        target_sign(log, weights, fell),
-        skip_sign(log),
-        overfitting_sign(log, fall),
-        label_sign(log),
-        order_sign(log),
-        fall_sign(log, fall),
+    fall = signs.fall_sign(log)
+    fell = fall.weight == Weight.NOTE
+    in_log = [
+        signs.target_sign(log, weights, fell),
+        signs.skip_sign(log),
+        signs.overfitting_sign(log, fell),
+        signs.label_sign(log),
+        signs.order_sign(log),
+        fall,
     ]
-    findings = _with_code([sign for sign in signs if sign is not None], code)
-    return Diagnosis(log.name, fall, tuple(sorted(findings, key=lambda finding: -finding.weight)))
-
-
-def _with_code(signs: list[Finding], code: Sequence[Finding]) -> list[Finding]:
-    by_subject = {sign.subject: sign for sign in signs}
-    merged = list(signs)
+    by_subject = {sign.subject: sign for sign in in_log if sign is not None}
+    in_code = []
     for found in code:
         sign = by_subject.get(found.subject)
         if sign is not None and sign.weight.is_cause() and found.weight.is_cause():
-            merged[merged.index(sign)] = by_subject[found.subject] = replace(
-                sign,
-                weight=Weight.STRONG,
-                evidence=f"{sign.evidence}; the code does it: {found.title}",
-                place="; ".join(filter(None, [sign.place, found.place])),
-            )
+            evidence = f"{sign.evidence}; the code does it: {found.title}"
+            place = "; ".join(filter(None, [sign.place, found.place]))
+            by_subject[found.subject] = replace(sign, weight=Weight.STRONG, evidence=evidence, place=place)
         elif sign is not None and sign.weight == Weight.CLEAR and found.weight.is_cause():
-            merged.append(
-                replace(
-                    found,
-                    weight=Weight.NOTE,
-                    evidence=f"{found.evidence}; the log does not show it: {sign.title}",
-                )
-            )
+            evidence = f"{found.evidence}; the log does not show it: {sign.title}"
+            in_code.append(replace(found, weight=Weight.NOTE, evidence=evidence))
         else:
-            merged.append(found)
-    return merged
+            in_code.append(found)
+    findings = sorted([*by_subject.values(), *in_code], key=lambda finding: -finding.weight)
+    return Diagnosis(log.name, tuple(findings))
 
 
-def _plain(finding: Finding) -> dict:
-    numbers = {name: value if value == value else None for name, value in finding.numbers.items()}
-    return asdict(finding) | {"weight": finding.weight.name.lower(), "numbers": numbers}
+def in_words(diagnosis: Diagnosis, verdicts: Mapping[str, str]) -> str:
+    """The whole diagnosis of one run (Markdown), the answer first; verdicts: of the claims behind causes, by id."""
+    parts = [f"## {diagnosis.name}", f"**{headline(diagnosis)}**"]
+    for rank, cause in enumerate(diagnosis.causes, start=1):
+        verdict = f" ({verdicts[cause.claim]} by the report)" if cause.claim in verdicts else ""
+        lines = [
+            f"{rank}. {cause.title} ({_STRENGTH[cause.weight]})",
+            f"   - evidence: {cause.evidence}",
+            f"   - change: {cause.change}",
+            f"   - rests on claim {cause.claim}: {_claim_titles()[cause.claim]}{verdict}",
+        ]
+        if cause.place:
+            lines.append(f"   - where: {cause.place}")
+        parts.append("\n".join(lines))
+    for weight, heading in _HEADINGS.items():
+        rows = [_noted(finding) for finding in diagnosis.findings if finding.weight == weight]
+        if rows:
+            parts.append(f"{heading}:\n\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """The answer in one line."""
+    if diagnosis.causes:
+        first, *others = diagnosis.causes
+        opening = "Likely cause of the fall of PESQ" if diagnosis.fell else "Likely to do harm"
+        more = f"; {len(others)} more below" if others else ""
+        return f"{opening}: {first.title} ({_STRENGTH[first.weight]}{more})"
+    if diagnosis.fell:
+        fall = next(finding for finding in diagnosis.findings if finding.subject == signs.PESQ)
+        return f"{fall.title}, and the log shows no cause"
+    unknown = [finding.subject for finding in diagnosis.findings if finding.weight == Weight.UNKNOWN]
+    if len(unknown) == len(diagnosis.findings):
+        return "Nothing found, but the log holds too little to tell anything"
+    return "Nothing found" + (f" (not to be told: {', '.join(unknown)})" if unknown else "")
+
+
+def answers(diagnoses: Sequence[Diagnosis]) -> pd.DataFrame:
+    """A row per run: run, answer, skipped, steps, skips_at_most (upper 95 % bound), peak_epoch, peak, last."""
+    rows = []
+    for diagnosis in diagnoses:
+        # Findings in code have no numbers.
+        numbers = {finding.subject: finding.numbers for finding in diagnosis.findings if finding.numbers}
+        skips, fall = (numbers.get(subject, {}) for subject in (signs.SKIPPED_STEPS, signs.PESQ))
+        row = {"run": diagnosis.name, "answer": headline(diagnosis)}
+        row |= {
+            "skipped": skips.get("skipped"),
+            "steps": skips.get("steps"),
+            "skips_at_most": skips.get("high"),
+        }
+        rows.append(row | {name: fall.get(name) for name in ("peak_epoch", "peak", "last")})
+    return pd.DataFrame(rows)
+
+
+def verdicts_in(path: Path) -> dict[str, str]:
+    """Verdict of each claim id in a run's report/claims.csv; ValueError, naming the file, for another table."""
+    try:
+        table = pd.read_csv(path)
+        judged = table.dropna(subset=["claim_verdict"]).drop_duplicates("claim")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: not the claims.csv of a report ({error}); give results/RUN/report/claims.csv"
+        ) from error
+    return dict(zip(judged["claim"], judged["claim_verdict"], strict=True))
+
+
+def reference_table() -> Path | None:
+    """claims.csv of the study's own reference run; None outside a checkout that has it."""
+    try:
+        path = repository_root() / "results" / "reference" / "report" / "claims.csv"
+    except FileNotFoundError:
+        return None
+    return path if path.is_file() else None
+
+
+@cache
+def _claim_titles() -> dict[str, str]:
+    return {claim.id: claim.title for claim in read_claims().claims}
+
+
+def _noted(finding: Finding) -> str:
+    claim = f" (claim {finding.claim})" if finding.claim else ""
+    change = f"change: {finding.change}" if finding.change and finding.weight == Weight.NOTE else ""
+    where = f"where: {finding.place}" if finding.place else ""
+    lines = [f"- {finding.subject}: {finding.title}{claim}", finding.evidence, change, where]
+    return "\n  - ".join(filter(None, lines))

@@ -1,19 +1,23 @@
-"""Enhance audio files and folders of them; every problem is one line that names the file."""
+"""Enhance audio files, folders of them and streams; every problem is one line that names the file."""
 
 import io
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soundfile
-from torch import nn
 
-from cmgan.enhancement.waveforms import enhance
 from data_prep.audio import AudioError
+from data_prep.whole_files import whole_file
 
+if TYPE_CHECKING:
+    from torch import nn
+
+STREAM = Path("-")
 SUFFIXES = (".wav", ".flac")
 # Recorders that stream write a length near the largest possible in place of the true one.
 _LENGTH_UNKNOWN = 0xFFFF_0000
@@ -35,95 +39,99 @@ class EnhancedFile:
     error: str = ""
 
 
-def enhance_file(model: nn.Module, source: str | Path, target: str | Path) -> EnhancedFile:
-    """Enhance one audio file into another of the same sample rate, channels, length and sample format.
+def enhance_file(model: "nn.Module", source: Path, target: Path) -> EnhancedFile:
+    """Enhance one recording into another of the same sample rate, channels, length and sample format.
 
-    The container follows the target's suffix (.wav or .flac); the target appears whole or not at all. Raises
-    AudioError for a source that cannot be used and a target that is the source or of another kind.
+    STREAM stands for stdin and stdout, which need not be seekable. The container follows the target's suffix (.wav
+    or .flac), stdout gets a WAV file; the target appears whole or not at all. Raises AudioError for a source that
+    cannot be used and a target that is the source or of another kind.
     """
-    source, target = Path(source), Path(target)
-    _check_target(source, target)
-    if not source.is_file():
-        raise AudioError(f"{source}: no such file; check the path")
-    noisy, sample_rate, subtype = _read(source, source)
-    enhanced = _enhanced(model, noisy, sample_rate, source)
-    clipped = _write(target, enhanced, sample_rate, subtype)
-    return EnhancedFile(
-        source, target, sample_rate, noisy.shape[1], len(noisy) / sample_rate, clipped=clipped
-    )
+    # Here, as listing and pairing files needs no torch.
+    from cmgan.enhancement.waveforms import enhance
+
+    if target != STREAM and target.suffix.lower() not in SUFFIXES:
+        raise AudioError(
+            f"{target}: cannot write {target.suffix or 'a file without suffix'}; use .wav or .flac"
+        )
+    if source == STREAM:
+        name, given = "the input stream", io.BytesIO(sys.stdin.buffer.read())
+    else:
+        name, given = str(source), source
+        if source.resolve() == target.resolve():
+            raise AudioError(f"{target}: is the source itself; give another name for the enhanced file")
+        if not source.is_file():
+            raise AudioError(f"{source}: no such file; check the path")
+    noisy, sample_rate, subtype = _read(given, name)
+    try:
+        enhanced = enhance(model, noisy, sample_rate)
+    except ValueError as error:
+        raise AudioError(f"{name}: {error}") from error
+    try:
+        if target == STREAM:
+            whole = io.BytesIO()
+            clipped = _write(whole, enhanced, sample_rate, subtype, "WAV")
+            sys.stdout.buffer.write(whole.getvalue())
+            sys.stdout.buffer.flush()
+        else:
+            with whole_file(target) as partial:
+                clipped = _write(partial, enhanced, sample_rate, subtype, target.suffix[1:].upper())
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{target}: cannot be written ({error.error_string}); check the folder and sample rate"
+        ) from error
+    return EnhancedFile(source, target, sample_rate, noisy.shape[1], len(noisy) / sample_rate, clipped)
 
 
-def enhance_folder(model: nn.Module, source: str | Path, target: str | Path) -> Iterator[EnhancedFile]:
-    """Enhance every WAV and FLAC file below `source` to the same place below `target`, one result at a time.
+def enhance_files(model: "nn.Module", sources: Sequence[Path], target: Path) -> Iterator[EnhancedFile]:
+    """Enhance recordings, and every WAV and FLAC file in folders of them, one result at a time.
 
-    A file that cannot be used becomes a result with its error, and the next one follows. Raises AudioError
-    for a missing folder or one without audio.
+    One folder goes to the same places below `target`, several sources under their names there. A file that cannot be
+    used becomes a result with its error, and the next one follows. Raises AudioError for a folder without audio.
     """
-    source, target = Path(source), Path(target)
-    if source.resolve() == target.resolve():
-        raise AudioError(f"{target}: is the source folder itself; give another one for the enhanced files")
-    for path in audio_files(source, leave_out=target):
-        destination = target / path.relative_to(source)
-        try:
-            yield enhance_file(model, path, destination)
-        except AudioError as error:
-            yield EnhancedFile(path, destination, error=str(error))
-
-
-def enhance_stream(model: nn.Module, source: BinaryIO, target: BinaryIO) -> EnhancedFile:
-    """Enhance one whole WAV or FLAC file read from a stream, such as stdin, into another stream, as a WAV file.
-
-    The streams need not be seekable. Raises AudioError for a stream that holds no usable audio; nothing is
-    written then.
-    """
-    noisy, sample_rate, subtype = _read(io.BytesIO(source.read()), "the input stream")
-    enhanced = _enhanced(model, noisy, sample_rate, "the input stream")
-    whole = io.BytesIO()
-    clipped = _encode(whole, enhanced, sample_rate, subtype, "WAV")
-    target.write(whole.getvalue())
-    target.flush()
-    seconds = len(noisy) / sample_rate
-    return EnhancedFile(Path("-"), Path("-"), sample_rate, noisy.shape[1], seconds, clipped=clipped)
+    for source in sources:
+        goal = target if len(sources) == 1 else target / source.name
+        pairs = [(source, goal)]
+        if source.is_dir():
+            if source.resolve() == goal.resolve():
+                raise AudioError(
+                    f"{goal}: is the source folder itself; give another one for the enhanced files"
+                )
+            pairs = [(path, goal / path.relative_to(source)) for path in audio_files(source, leave_out=goal)]
+        for path, destination in pairs:
+            try:
+                yield enhance_file(model, path, destination)
+            except AudioError as error:
+                yield EnhancedFile(path, destination, error=str(error))
 
 
 def audio_files(folder: Path, leave_out: Path | None = None) -> list[Path]:
     """Every WAV and FLAC file below a folder in order, hidden ones and those below `leave_out` apart.
 
-    Raises AudioError for a folder that is missing or has none.
+    Raises AudioError for a folder that has none.
     """
-    if not folder.is_dir():
-        raise AudioError(f"{folder}: no such folder; check the path")
-    found = [path for path in sorted(folder.rglob("*")) if _is_audio(path) and leave_out not in path.parents]
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not path.name.startswith(".")
+        and leave_out not in path.parents
+    ]
     if not found:
         raise AudioError(f"{folder}: holds no WAV or FLAC files; check the path")
     return found
 
 
-def _enhanced(model: nn.Module, noisy: np.ndarray, sample_rate: int, name: object) -> np.ndarray:
-    try:
-        return enhance(model, noisy, sample_rate)
-    except ValueError as error:
-        raise AudioError(f"{name}: {error}") from error
-
-
-def _is_audio(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _check_target(source: Path, target: Path) -> None:
-    if target.suffix.lower() not in SUFFIXES:
-        raise AudioError(
-            f"{target}: cannot write {target.suffix or 'a file without suffix'}; use .wav or .flac"
-        )
-    if source.resolve() == target.resolve():
-        raise AudioError(f"{target}: is the source itself; give another name for the enhanced file")
-
-
-def _read(source: Path | BinaryIO, name: object) -> tuple[np.ndarray, int, str]:
+def _read(source: Path | BinaryIO, name: str) -> tuple[np.ndarray, int, str]:
     """Samples (N, channels) float32, sample rate, sample format."""
     try:
         with soundfile.SoundFile(source) as file:
-            _check_whole(name, file.extra_info)
+            # libsndfile reads what is there of a cut WAV as if it were whole, and says so only in its log.
+            lengths = re.search(r"data : (\d+) \(should be (\d+)\)", file.extra_info)
+            if lengths and int(lengths[2]) < int(lengths[1]) < _LENGTH_UNKNOWN:
+                raise AudioError(
+                    f"{name}: truncated, {lengths[2]} of {lengths[1]} bytes of audio there; copy it again"
+                )
             return file.read(dtype="float32", always_2d=True), file.samplerate, file.subtype
     except soundfile.LibsndfileError as error:
         raise AudioError(
@@ -131,37 +139,15 @@ def _read(source: Path | BinaryIO, name: object) -> tuple[np.ndarray, int, str]:
         ) from error
 
 
-def _check_whole(name: object, header_log: str) -> None:
-    # libsndfile reads what is there of a cut WAV as if it were whole, and says so only in its log.
-    lengths = re.search(r"data : (\d+) \(should be (\d+)\)", header_log)
-    if lengths and int(lengths[2]) < int(lengths[1]) < _LENGTH_UNKNOWN:
-        raise AudioError(
-            f"{name}: truncated, {lengths[2]} of {lengths[1]} bytes of audio there; copy it again"
-        )
-
-
-def _write(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> int:
-    """Write atomically and return how many samples were clipped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        clipped = _encode(partial, samples, sample_rate, subtype, path.suffix[1:].upper())
-    except soundfile.LibsndfileError as error:
-        partial.unlink(missing_ok=True)
-        raise AudioError(
-            f"{path}: cannot be written ({error.error_string}); check the folder and sample rate"
-        ) from error
-    partial.replace(path)
-    return clipped
-
-
-def _encode(
+def _write(
     target: Path | BinaryIO, samples: np.ndarray, sample_rate: int, subtype: str, container: str
 ) -> int:
-    """Write a file of the sample format, or what the container has instead; return how many samples were clipped."""
+    """Write the sample format, or what the container has instead; return how many samples were clipped."""
     if not soundfile.check_format(container, subtype):
         subtype = soundfile.default_subtype(container)
-    holds_floats = subtype in ("FLOAT", "DOUBLE")
-    samples_written = samples if holds_floats else np.clip(samples, -1, 1)
-    soundfile.write(target, samples_written, sample_rate, subtype=subtype, format=container)
-    return 0 if holds_floats else int((np.abs(samples) > 1).sum())
+    clipped = 0
+    if subtype not in ("FLOAT", "DOUBLE"):
+        clipped = int((np.abs(samples) > 1).sum())
+        samples = np.clip(samples, -1, 1)
+    soundfile.write(target, samples, sample_rate, subtype=subtype, format=container)
+    return clipped

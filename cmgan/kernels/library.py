@@ -1,4 +1,4 @@
-"""Compiles the package's C sources and runs their functions on all of torch's threads.
+"""Compiles the package's C sources, says which inputs they take, and runs their functions on all of torch's threads.
 
 A source is compiled once for each set of definitions into the user's cache folder, by the machine's own C compiler
 or, where the environment variable CC is set, by that ("clang -march=x86-64-v3"). Where there is no compiler the
@@ -13,8 +13,10 @@ import platform
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-LANES = 16  # the sources on matrix_products.h take widths that are multiples of this
+LANES = 16  # the sources take widths that are multiples of this
 FLAGS = (
     "-O3",
     "-march=native",
@@ -35,6 +37,33 @@ FLAGS = (
 )
 
 _log = logging.getLogger(__name__)
+_switched_on: ContextVar[bool] = ContextVar("compiled kernels", default=True)
+
+
+@contextmanager
+def torch_only() -> Iterator[None]:
+    """Within this block and thread, networks run in torch, as they do on a GPU or in half precision."""
+    token = _switched_on.set(False)
+    try:
+        yield
+    finally:
+        _switched_on.reset(token)
+
+
+def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = ()) -> bool:
+    """Whether the functions of a C file take x: float32 on the CPU without autocast, outside `torch_only`.
+
+    Its numbers of channels must be multiples of LANES, and the file must compile; where not, that is logged once.
+    """
+    if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        return False
+    if not _switched_on.get():
+        return False
+    odd = next((width for width in widths if width % LANES), None)
+    if odd is not None:
+        _warn_of(odd)
+        return False
+    return native_library(source, *definitions) is not None
 
 
 @lru_cache(maxsize=32)
@@ -58,51 +87,62 @@ def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
         return None
 
 
-def kernel_for(source: str, *widths: int) -> ctypes.CDLL | None:
-    """The library of a C file for these numbers of channels; None (logged) where they are no multiples of LANES."""
-    odd = next((width for width in widths if width % LANES), None)
-    if odd is not None:
-        _warn_of(odd)
-        return None
-    return native_library(source)
-
-
 def run_shared(
     function: Callable[..., int],
-    arrays: Iterable[Tensor],
-    sums: Tensor | None,
-    layout: ctypes.Structure,
+    arrays: Iterable[Tensor | None],
+    layout: ctypes.Structure | ctypes.c_int64,
     count: int,
-    subject: str,
-) -> None:
+    sums: tuple[int, ...] = (),
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Call function(arrays…, [sums], layout, first, last) on each of torch's threads for its share of `count` items.
 
-    sums (threads, …): each thread adds to its own row. Raises MemoryError that names the subject where the function
-    returns 1.
+    sums: shape of what each thread adds up; returned is the total over threads. Raises MemoryError that names the
+    function where it returns 1.
     """
     threads = torch.get_num_threads()
     bounds = [count * i // threads for i in range(threads + 1)]
+    totals = torch.zeros(threads, *sums, dtype=dtype)
     # Kept in a list: a pointer does not keep its tensor alive.
     arrays = list(arrays)
 
     def part(thread: int) -> int:
-        own = arrays if sums is None else [*arrays, sums[thread]]
-        share = map(ctypes.c_int64, bounds[thread : thread + 2])
-        return function(*map(pointer, own), layout, *share)
+        own = [*arrays, totals[thread]] if sums else arrays
+        return function(*map(pointer, own), layout, *map(ctypes.c_int64, bounds[thread : thread + 2]))
 
     failures = map(part, range(threads)) if threads == 1 else _pool(threads).map(part, range(threads))
     if any(list(failures)):
-        raise MemoryError(f"{subject}: use a shorter crop or free memory")
+        raise MemoryError(f"{function.__name__} over {count} items: use a shorter crop or free memory")
+    return totals.sum(0)
 
 
-def structure(*fields: str) -> list[tuple[str, type]]:
-    """`_fields_` of a C structure of 64-bit integers."""
-    return [(name, ctypes.c_int64) for name in fields]
+def integers(*names: str) -> list[tuple[str, type]]:
+    """Fields of a C structure that are 64-bit integers."""
+    return [(name, ctypes.c_int64) for name in names]
 
 
-def pointer(array: Tensor) -> ctypes.c_void_p:
-    """Address of a contiguous tensor's data."""
-    return ctypes.c_void_p(array.data_ptr())
+def pointers(*names: str) -> list[tuple[str, type]]:
+    """Fields of a C structure that are addresses."""
+    return [(name, ctypes.c_void_p) for name in names]
+
+
+def pointer(array: Tensor | None) -> ctypes.c_void_p:
+    """Address of a contiguous tensor's data; null for none."""
+    return ctypes.c_void_p(None if array is None else array.data_ptr())
+
+
+class Sequences(ctypes.Structure):
+    """Sequences along one axis of (B, T, F, C): token i of sequence s is number base(s) + i · step (`vectors.h`)."""
+
+    _fields_ = integers("sequences", "inner", "outer_step", "inner_step", "n", "step")
+
+    @classmethod
+    def along(cls, shape: torch.Size, axis: int) -> "Sequences":
+        """Those along T (axis 1) or F (axis 2)."""
+        batch, frames, bins, _ = shape
+        if axis == 1:
+            return cls(batch * bins, bins, frames * bins, 1, frames, bins)
+        return cls(batch * frames, 1, bins, 0, bins, 1)
 
 
 @lru_cache(maxsize=32)

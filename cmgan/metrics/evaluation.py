@@ -1,62 +1,71 @@
 """Score many utterances over all cores: a row each, in order, with a reason wherever a number is missing."""
 
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
+from cmgan.enhancement.files import audio_files
 from cmgan.metrics.process_pool import ProcessPool, WorkerError
 from cmgan.metrics.snr import projection_gain
-from cmgan.metrics.speech import SpeechMeasures, measure_estimate
-from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
+from cmgan.metrics.speech import METRIC_NAMES, SpeechMeasures
+from data_prep.audio import TOLERATED_SECONDS, AudioError, check_pair, read_audio
 
-MEASURE_FUNCTION = f"{measure_estimate.__module__}:{measure_estimate.__name__}"
+MEASURE_FUNCTION = "cmgan.metrics.speech:measure_estimate"
+SCORES = (*METRIC_NAMES, "gain")
+COLUMNS = ("id", *SCORES, "samples", "pesq_reason", "reasons")
 
-Progress = Callable[[int, int], None]
-Waveforms = tuple[str, np.ndarray, np.ndarray]
-
-
-def evaluate_pairs(
-    pairs: Sequence[tuple[str, Path, Path]], workers: int | None = None, progress: Progress | None = None
-) -> pd.DataFrame:
-    """Score files: pairs of (id, reference file, estimate file) → the table of `evaluate_waveforms`.
-
-    Every file is read once before anything is scored. Raises AudioError, naming the file, for one that is missing,
-    unreadable, not mono or not 16 kHz, and for a pair whose lengths differ by more than 0.1 s; smaller
-    differences are cut. Raises what `evaluate_waveforms` does.
-    """
-    for pair in pairs:
-        _read_pair(*pair)
-    _check_ids([name for name, _, _ in pairs])
-    return _evaluate((_read_pair(*pair) for pair in pairs), len(pairs), workers, progress)
+Pair = tuple[str, np.ndarray, np.ndarray]
 
 
-def evaluate_waveforms(
-    pairs: Sequence[Waveforms], workers: int | None = None, progress: Progress | None = None
-) -> pd.DataFrame:
+def evaluate_waveforms(pairs: Sequence[Pair], workers: int | None = None) -> pd.DataFrame:
     """Score waveforms: pairs of (id, reference (N,), estimate (N,)), 16 kHz, scale ±1 → a row each, in order.
 
     Columns: id, pesq, csig, cbak, covl, ssnr, stoi, si_sdr (see `measure_speech`), gain (see `projection_gain`),
     samples, pesq_reason, and reasons ("metric:reason;…", empty when all are there). An estimate that is not
     finite, or whose scoring ends its process, has a row without metrics and says why.
-    workers: processes, None for one per core, 0 to score in this process. progress is called with (done, total).
-    Raises ValueError for no pairs, an id given twice, or a reference that is unusable or of another length.
+    workers: processes, None for one per core, 0 to score in this process.
     """
-    _check_ids([name for name, _, _ in pairs])
-    for name, reference, estimate in pairs:
-        if reference.ndim != 1 or reference.shape != estimate.shape or not reference.size:
-            raise ValueError(
-                f"{name}: reference has shape {reference.shape} and estimate {estimate.shape}, pass two vectors (N,)"
-            )
-        if not np.isfinite(reference).all():
-            raise ValueError(
-                f"{name}: the reference has samples that are NaN or infinite; repair or drop the recording"
-            )
-    return _evaluate(pairs, len(pairs), workers, progress)
+    return _evaluate(pairs, len(pairs), workers, quiet=True)
+
+
+def evaluate_files(
+    clean: Path, enhanced: Path, workers: int | None = None, quiet: bool = False
+) -> pd.DataFrame:
+    """Score two files, or the files of two folders that share a path and name but for the suffix.
+
+    The table of `evaluate_waveforms`. The enhanced files say what is scored: clean ones without a partner are left
+    alone. A pair without a clean file, or that cannot be used, has a row without metrics, and with the reason;
+    lengths may differ by 0.1 s, which are cut. Shows its progress on a terminal unless quiet. Raises AudioError for
+    a path that is missing, a folder without audio, two files of the same name, or a file set against a folder.
+    """
+    for path in (clean, enhanced):
+        if not path.exists():
+            raise AudioError(f"{path}: no such file or folder; check the path")
+    if clean.is_file() != enhanced.is_file():
+        raise AudioError(
+            f"{clean} and {enhanced}: one is a file, one a folder; give two files or two folders"
+        )
+    references, estimates = (
+        {enhanced.stem: path} if path.is_file() else _by_name(path) for path in (clean, enhanced)
+    )
+    faults: dict[str, str] = {}
+
+    def usable() -> Iterator[Pair]:
+        for name, estimate in estimates.items():
+            try:
+                yield name, *_read_pair(name, references.get(name), estimate)
+            except AudioError as error:
+                faults[name] = str(error)
+
+    table = _evaluate(usable(), len(estimates), workers, quiet)
+    table = table.set_index("id").reindex(list(estimates)).reset_index()
+    return table.fillna({"reasons": table["id"].map(faults)})
 
 
 def available_cores() -> int:
@@ -64,67 +73,55 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _evaluate(
-    pairs: Iterable[Waveforms], total: int, workers: int | None, progress: Progress | None
-) -> pd.DataFrame:
+def _by_name(folder: Path) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for path in audio_files(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in named:
+            raise AudioError(f"{path} and {named[name]} have the same name; keep one of them")
+        named[name] = path
+    return named
+
+
+def _read_pair(name: str, clean: Path | None, enhanced: Path) -> list[np.ndarray]:
+    if clean is None:
+        raise AudioError("no clean file of that name")
+    waves = [read_audio(path, tolerated_seconds=TOLERATED_SECONDS) for path in (clean, enhanced)]
+    samples, _ = check_pair(*waves, f"{name} ({enhanced})")
+    return [wave[:samples] for wave in waves]
+
+
+def _evaluate(pairs: Iterable[Pair], total: int, workers: int | None, quiet: bool) -> pd.DataFrame:
     workers = min(available_cores(), total) if workers is None else workers
-    if workers == 0:
-        return _table(((pair, measure_estimate(*pair[1:])) for pair in pairs), total, progress)
     with ProcessPool(MEASURE_FUNCTION, workers) as pool:
-        return _table(_measured_in_order(pool, pairs, ahead=2 * workers), total, progress)
+        submitted = _submitted_ahead(pool, pairs, 2 * workers)
+        shown = tqdm(submitted, total=total, unit="file", disable=quiet or None)
+        return pd.DataFrame([_row(*one) for one in shown], columns=COLUMNS)
 
 
-def _measured_in_order(
-    pool: ProcessPool, pairs: Iterable[Waveforms], ahead: int
-) -> Iterable[tuple[Waveforms, SpeechMeasures]]:
+def _submitted_ahead(
+    pool: ProcessPool, pairs: Iterable[Pair], ahead: int
+) -> Iterator[tuple[Pair, Future[SpeechMeasures]]]:
     # Only some pairs are in memory at a time, enough to keep every worker busy.
-    waiting: deque[tuple[Waveforms, Future]] = deque()
+    waiting: deque[tuple[Pair, Future]] = deque()
     for pair in pairs:
         waiting.append((pair, pool.submit(*pair[1:])))
         if len(waiting) > ahead:
-            oldest, future = waiting.popleft()
-            yield oldest, _measures_of(future)
-    for pair, future in waiting:
-        yield pair, _measures_of(future)
+            yield waiting.popleft()
+    yield from waiting
 
 
-def _measures_of(future: Future) -> SpeechMeasures:
+def _row(pair: Pair, future: Future[SpeechMeasures]) -> dict[str, str | float]:
     try:
-        return future.result()
+        measures = future.result()
     except WorkerError as error:
-        return SpeechMeasures.missing(error.reason)
-
-
-def _table(
-    scored: Iterable[tuple[Waveforms, SpeechMeasures]], total: int, progress: Progress | None
-) -> pd.DataFrame:
-    rows = []
-    for (name, reference, estimate), measures in scored:
-        rows.append(
-            {"id": name}
-            | measures.values()
-            | {
-                "gain": projection_gain(reference, estimate),
-                "samples": len(reference),
-                "pesq_reason": measures.reasons.get("pesq", ""),
-                "reasons": ";".join(f"{metric}:{reason}" for metric, reason in measures.reasons.items()),
-            }
-        )
-        if progress is not None:
-            progress(len(rows), total)
-    return pd.DataFrame(rows)
-
-
-def _read_pair(name: str, reference_path: Path, estimate_path: Path) -> Waveforms:
-    reference = read_audio(reference_path, tolerated_seconds=TOLERATED_SECONDS)
-    estimate = read_audio(estimate_path, tolerated_seconds=TOLERATED_SECONDS)
-    samples, _ = check_pair(reference, estimate, f"{name} ({estimate_path})")
-    return name, reference[:samples], estimate[:samples]
-
-
-def _check_ids(names: Sequence[str]) -> None:
-    if not names:
-        raise ValueError("there is nothing to evaluate: pass at least one pair")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(f"id given twice: {', '.join(twice)}; every utterance needs its own")
+        measures = SpeechMeasures.missing(error.reason)
+    name, reference, estimate = pair
+    return {
+        "id": name,
+        **measures.values(),
+        "gain": projection_gain(reference, estimate),
+        "samples": len(reference),
+        "pesq_reason": measures.reasons.get("pesq", ""),
+        "reasons": ";".join(f"{metric}:{reason}" for metric, reason in measures.reasons.items()),
+    }

@@ -6,8 +6,7 @@ of silence changes sides and STOI by 0.009. At 10 kHz, and where no frame is sil
 
 import numpy as np
 
-from cmgan.metrics.frames import frames, hanning
-from cmgan.metrics.resampling import resample_to_10_khz
+from cmgan.metrics.composite import hanning
 
 RATE = 10_000
 FRAME = 256
@@ -20,18 +19,9 @@ _EPS = np.finfo(np.float64).eps
 _CLIP = 1 + 10 ** (15 / 20)
 _BLOCK = 256
 _WINDOW = hanning(FRAME)
-
-
-def _third_octave_bands() -> np.ndarray:
-    """Which FFT bins belong to the 15 third-octave bands from 150 Hz up: (15, 257)."""
-    edges = 150 * 2.0 ** ((2 * np.arange(16) - 1) / 6)
-    bins = np.linspace(0, RATE, FFT + 1)[: FFT // 2 + 1]
-    first = np.abs(bins - edges[:, None]).argmin(axis=1)
-    numbers = np.arange(len(bins))
-    return ((numbers >= first[:-1, None]) & (numbers < first[1:, None])).astype(np.float64)
-
-
-_BANDS = _third_octave_bands()
+# 16 kHz · 5/8 = 10 kHz, by a filter of ten zeros on either side.
+_UP, _DOWN = 5, 8
+_HALF = 10 * _DOWN
 
 
 def stoi(clean: np.ndarray, estimate: np.ndarray) -> float:
@@ -47,10 +37,11 @@ def stoi(clean: np.ndarray, estimate: np.ndarray) -> float:
 def stoi_at_10_khz(both: np.ndarray) -> float:
     """STOI of a clean signal and an estimate already at 10 kHz: (2, N) → a number, NaN as in `stoi`."""
     active = _without_silence(both)
-    count = _frame_count(active.shape[1])
+    framed = _frames(active)
+    count = framed.shape[1]
     if count < SEGMENT:
         return float("nan")
-    clean_bands, estimate_bands = (_band_magnitudes(signal, count) for signal in active)
+    clean_bands, estimate_bands = (_band_magnitudes(signal) for signal in framed)
     segments = count - SEGMENT + 1
     total = 0.0
     for start in range(0, segments, _BLOCK):
@@ -59,32 +50,47 @@ def stoi_at_10_khz(both: np.ndarray) -> float:
     return total / (segments * len(_BANDS))
 
 
-def _frame_count(samples: int) -> int:
-    return max(0, -(-(samples - FRAME) // HOP))
+def _frames(signals: np.ndarray) -> np.ndarray:
+    """View of the frames of signals, the last whole one left out: (B, N) → (B, T, 256)."""
+    count = max(0, -(-(signals.shape[1] - FRAME) // HOP))
+    if count == 0:
+        return np.empty((len(signals), 0, FRAME))
+    return np.lib.stride_tricks.sliding_window_view(signals, FRAME, axis=1)[:, ::HOP][:, :count]
 
 
 def _without_silence(both: np.ndarray) -> np.ndarray:
     """Drop the frames where the clean signal is more than 40 dB below its loudest: (2, N) → (2, N')."""
-    count = _frame_count(both.shape[1])
-    if count == 0 or not both[0].any():
+    framed = _frames(both)
+    if not framed.shape[1] or not both[0].any():
         return np.empty((2, 0))
     # The public script looks for silence one sample ahead of the frames it keeps: found by matching its numbers,
     # which decide about frames close to the border.
     ahead = np.concatenate([[0.0], both[0, :-1]])
     # Σ (w·x)² is a matrix product of squares and needs no windowed copy.
-    norm = np.sqrt(np.square(frames(ahead, FRAME, HOP, count)) @ np.square(_WINDOW))
+    norm = np.sqrt(np.square(_frames(ahead[None])[0]) @ np.square(_WINDOW))
     level = 20 * np.log10(norm + _EPS)
     active = np.flatnonzero(level > level.max() - DYNAMIC_RANGE_DB)
+    kept = framed[:, active] * _WINDOW
     joined = np.zeros((2, (len(active) + 1) * HOP))
-    for signal, output in zip(both, joined, strict=True):
-        kept = frames(signal, FRAME, HOP, count)[active] * _WINDOW
-        output[:-HOP] += kept[:, :HOP].ravel()
-        output[HOP:] += kept[:, HOP:].ravel()
+    joined[:, :-HOP] += kept[..., :HOP].reshape(2, -1)
+    joined[:, HOP:] += kept[..., HOP:].reshape(2, -1)
     return joined
 
 
-def _band_magnitudes(signal: np.ndarray, count: int) -> np.ndarray:
-    spectrum = np.fft.rfft(frames(signal, FRAME, HOP, count) * _WINDOW, FFT)
+def _third_octave_bands() -> np.ndarray:
+    """Which FFT bins belong to the 15 third-octave bands from 150 Hz up: (15, 257)."""
+    edges = 150 * 2.0 ** ((2 * np.arange(16) - 1) / 6)
+    bins = np.linspace(0, RATE, FFT + 1)[: FFT // 2 + 1]
+    first = np.abs(bins - edges[:, None]).argmin(axis=1)
+    numbers = np.arange(len(bins))
+    return ((numbers >= first[:-1, None]) & (numbers < first[1:, None])).astype(np.float64)
+
+
+_BANDS = _third_octave_bands()
+
+
+def _band_magnitudes(framed: np.ndarray) -> np.ndarray:
+    spectrum = np.fft.rfft(framed * _WINDOW, FFT)
     return np.sqrt(_BANDS @ (np.square(spectrum.real) + np.square(spectrum.imag)).T)
 
 
@@ -92,15 +98,43 @@ def _correlation_sum(clean: np.ndarray, estimate: np.ndarray) -> float:
     """Sum over bands and segments of the correlation between clean and clipped, level-matched estimate."""
     clean = np.lib.stride_tricks.sliding_window_view(clean, SEGMENT, axis=1)
     estimate = np.lib.stride_tricks.sliding_window_view(estimate, SEGMENT, axis=1)
-    level = np.sqrt(_squared_norm(clean)) / (np.sqrt(_squared_norm(estimate)) + _EPS)
-    matched = estimate * level[..., None]
+    matched = estimate * (_norm(clean) / (_norm(estimate) + _EPS))[..., None]
     np.minimum(matched, clean * _CLIP, out=matched)
     matched -= matched.mean(axis=-1, keepdims=True)
     centred = clean - clean.mean(axis=-1, keepdims=True)
     covariance = np.einsum("bsn,bsn->bs", matched, centred)
-    norms = (np.sqrt(_squared_norm(matched)) + _EPS) * (np.sqrt(_squared_norm(centred)) + _EPS)
-    return float((covariance / norms).sum())
+    return float((covariance / ((_norm(matched) + _EPS) * (_norm(centred) + _EPS))).sum())
 
 
-def _squared_norm(segments: np.ndarray) -> np.ndarray:
-    return np.einsum("bsn,bsn->bs", segments, segments)
+def _norm(segments: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("bsn,bsn->bs", segments, segments))
+
+
+def _polyphase_filters() -> tuple[np.ndarray, int]:
+    """Filters of the 5 outputs that every 8 inputs give: (inputs, 5), and how many inputs lie before the 8.
+
+    MATLAB's resample: a sinc at the lower rate's Nyquist frequency under a Kaiser window.
+    """
+    taps = np.sinc(np.arange(-_HALF, _HALF + 1) / _DOWN) * np.kaiser(2 * _HALF + 1, 5.0)
+    taps /= taps.sum()
+    before, after = _HALF // _UP, (_DOWN * (_UP - 1) + _HALF) // _UP
+    inputs, outputs = np.arange(-before, after + 1)[:, None], np.arange(_UP)
+    position = _DOWN * outputs - _UP * inputs + _HALF
+    inside = (position >= 0) & (position <= 2 * _HALF)
+    return np.where(inside, _UP * taps[np.clip(position, 0, 2 * _HALF)], 0), before
+
+
+_FILTERS, _BEFORE = _polyphase_filters()
+
+
+def resample_to_10_khz(signals: np.ndarray) -> np.ndarray:
+    """Signals at 16 kHz → at 10 kHz: (B, N) float64 → (B, ⌈N·5/8⌉). Zeros are assumed beyond the ends.
+
+    What scipy.signal.resample_poly gives, without the second that importing scipy.signal takes.
+    """
+    samples = -(-signals.shape[1] * _UP // _DOWN)
+    groups = -(-samples // _UP)
+    width = len(_FILTERS)
+    padded = np.pad(signals, ((0, 0), (_BEFORE, _DOWN * groups + width - signals.shape[1])))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)[:, ::_DOWN][:, :groups]
+    return (np.ascontiguousarray(windows) @ _FILTERS).reshape(len(signals), -1)[:, :samples]

@@ -1,23 +1,17 @@
-"""A pool of processes that outlives crashes and endless loops of the C code it calls.
-
-The standard pools do not fit: a crash breaks `ProcessPoolExecutor` for good, `multiprocessing.Pool` waits for ever
-for the lost result, neither has a limit per call, and both import the caller's main module, torch included.
-"""
+"""A pool of processes that outlives crashes and endless loops of the C code it calls."""
 
 import os
 import queue
 import signal
 import subprocess
 import sys
-import threading
-from concurrent.futures import Future
-from multiprocessing.connection import Pipe
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
+from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from types import TracebackType
 from typing import Self
-
-from cmgan.metrics import process_worker
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,70 +28,67 @@ class WorkerError(RuntimeError):
         self.reason = reason
 
 
+# No library pool fits: a crash breaks ProcessPoolExecutor for good and makes multiprocessing.Pool wait for ever, both
+# import the caller's main module, torch included, and no pool in the lock file limits the time of a call.
 class ProcessPool:
     """Calls a function in `workers` processes, started at once; POSIX only. A context manager.
 
     function: "module:name", imported by each process; its arguments and results are pickled. A call that takes
-    more than `timeout_s` seconds, or ends its process, gets WorkerError, and the process is replaced.
-    Processes end with the pool, and when the parent ends, however it does. Raises ValueError for bad settings.
+    more than `timeout_s` seconds, or ends its process, gets WorkerError, and the process is replaced. With 0
+    workers `submit` calls in this process, without a limit. Processes end with the pool, and when the parent ends,
+    however it does. Raises ValueError for bad settings.
     """
 
     def __init__(self, function: str, workers: int, timeout_s: float | None = None) -> None:
-        if workers < 1:
-            raise ValueError(f"workers is {workers}: use at least 1")
+        if workers < 0:
+            raise ValueError(
+                f"workers is {workers}: use 0 to call in this process, or the number of processes"
+            )
         if timeout_s is not None and timeout_s <= 0:
             raise ValueError(f"timeout_s is {timeout_s}: use a positive number of seconds, or None")
         self._settings = (function, timeout_s or 0.0)
-        self._calls: queue.SimpleQueue[tuple[Future, memoryview] | None] = queue.SimpleQueue()
-        self._closed = threading.Event()
+        self._inline = None if workers else _imported(function)
+        self._closed = False
         self._processes = [_Process(*self._settings) for _ in range(workers)]
-        self._threads = [
-            threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._idle: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(workers):
+            self._idle.put(slot)
+        # A thread for each process waits for its answers.
+        self._threads = ThreadPoolExecutor(max(workers, 1))
 
     def submit(self, *arguments: object) -> Future:
-        """Queue one call; never waits. Arguments are copied (pickled) before it returns."""
-        if self._closed.is_set():
+        """Queue one call; never waits for a process. Arguments are copied (pickled) before it returns."""
+        if self._closed:
             raise RuntimeError("the process pool is closed: submit inside its with block")
-        future: Future = Future()
-        self._calls.put((future, ForkingPickler.dumps(arguments)))
-        return future
-
-    def close(self) -> None:
-        """End all processes now; calls not yet answered are cancelled."""
-        self._closed.set()
-        for _ in self._threads:
-            self._calls.put(None)
-        for process in self._processes:
-            process.kill()  # a thread that waits for its answer sees the end of the socket
-        for thread in self._threads:
-            thread.join()
+        if self._inline is None:
+            return self._threads.submit(self._call, ForkingPickler.dumps(arguments))
+        done: Future = Future()
+        done.set_result(self._inline(*arguments))
+        return done
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        """End all processes now; calls not yet begun are cancelled."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()  # the thread that waits for its answer sees the end of the socket
+        self._threads.shutdown()
+        for process in self._processes:
+            process.end()
 
-    def _serve(self, slot: int) -> None:
-        while (call := self._calls.get()) is not None:
-            future, arguments = call
-            if self._closed.is_set():
-                future.cancel()
-                continue
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self._processes[slot].call(arguments))
-            except (WorkerError, WorkerStartError) as failure:
-                if not self._closed.is_set():
-                    self._processes[slot] = _Process(*self._settings)
-                future.set_exception(failure)
-        self._processes[slot].end()
+    def _call(self, arguments: memoryview) -> object:
+        slot = self._idle.get()
+        try:
+            return self._processes[slot].call(arguments)
+        except (WorkerError, WorkerStartError):
+            if not self._closed:
+                self._processes[slot] = _Process(*self._settings)
+            raise
+        finally:
+            self._idle.put(slot)
 
 
 class _Process:
@@ -108,16 +99,9 @@ class _Process:
         self._ready = False
         self._connection, child = Pipe()
         search_path = [str(_SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        code = f"from {__name__} import serve; serve({child.fileno()}, {function!r}, {timeout_s})"
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                process_worker.__name__,
-                str(child.fileno()),
-                function,
-                str(timeout_s),
-            ],
+            [sys.executable, "-P", "-c", code],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[child.fileno()],
@@ -150,3 +134,31 @@ class _Process:
         """Exit code, negative for a signal. A closed socket ends an idle process."""
         self._connection.close()
         return self._process.wait()
+
+
+def serve(descriptor: int, function: str, timeout_s: float) -> None:
+    """The child's half: answer calls of `function` that come through an inherited socket until the parent is gone.
+
+    A call may take `timeout_s` seconds (0: any time). An exception ends the process: the parent sees a crash.
+    """
+    # Ctrl-C reaches the whole process group; the parent decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The kernel's alarm ends the process even inside C code, and even when the parent is gone.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    call = _imported(function)
+    try:
+        with Connection(descriptor) as connection:
+            connection.send("ready")
+            while True:
+                arguments = connection.recv()
+                signal.setitimer(signal.ITIMER_REAL, timeout_s)
+                result = call(*arguments)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                connection.send(result)
+    except (EOFError, ConnectionError):
+        return
+
+
+def _imported(function: str) -> Callable:
+    module, name = function.split(":")
+    return getattr(import_module(module), name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cmgan.metrics.frames import windowed_blocks
+from cmgan.metrics.composite import windowed_blocks
 
 SEGMENTAL_RANGE = (-10.0, 35.0)
 _TINY = 1e-200

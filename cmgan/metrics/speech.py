@@ -6,8 +6,22 @@ import numpy as np
 
 from cmgan.metrics.composite import WssScale, composite, spectral_distances
 from cmgan.metrics.intelligibility import stoi
-from cmgan.metrics.pesq_score import SAMPLE_RATE, pesq_score
+from cmgan.metrics.pesq import pesq_score
 from cmgan.metrics.snr import segmental_snr, si_sdr
+from data_prep.audio import SAMPLE_RATE
+
+# Label of every score, its unit in brackets, in the order of the study's tables and figures. Higher is better, but
+# for the gain, where 1 is right.
+METRICS = {
+    "pesq": "PESQ",
+    "ssnr": "segmental SNR (dB)",
+    "si_sdr": "SI-SDR (dB)",
+    "stoi": "STOI",
+    "csig": "CSIG",
+    "cbak": "CBAK",
+    "covl": "COVL",
+    "gain": "gain of the estimate",
+}
 
 
 @dataclass(frozen=True)
@@ -36,11 +50,18 @@ class SpeechMeasures:
 METRIC_NAMES = tuple(entry.name for entry in fields(SpeechMeasures) if entry.name != "reasons")
 
 
+def speech_metrics(
+    clean: np.ndarray, enhanced: np.ndarray, sample_rate: int = SAMPLE_RATE, wss_scale: WssScale = "int16"
+) -> dict[str, float]:
+    """The values of `measure_speech` under pesq, csig, cbak, covl, ssnr, stoi, si_sdr; NaN where missing.
+
+    Takes and raises what `measure_speech` does.
+    """
+    return measure_speech(clean, enhanced, sample_rate, wss_scale).values()
+
+
 def measure_speech(
-    clean: np.ndarray,
-    enhanced: np.ndarray,
-    sample_rate: int = SAMPLE_RATE,
-    wss_scale: WssScale = "int16",
+    clean: np.ndarray, enhanced: np.ndarray, sample_rate: int = SAMPLE_RATE, wss_scale: WssScale = "int16"
 ) -> SpeechMeasures:
     """Metrics of an enhanced utterance against the clean one, with reasons for missing ones.
 
@@ -61,11 +82,19 @@ def measure_speech(
         )
     score = pesq_score(clean, enhanced)
     ssnr = segmental_snr(clean, enhanced)
-    distances = spectral_distances(clean, enhanced, wss_scale)
-    ratings = composite(score.value, distances, ssnr)
+    ratings = composite(score.value, spectral_distances(clean, enhanced, wss_scale), ssnr)
     values = {"pesq": score.value, **vars(ratings), "ssnr": ssnr}
     values |= {"stoi": stoi(clean, enhanced), "si_sdr": si_sdr(clean, enhanced)}
-    return SpeechMeasures(**values, reasons=_reasons(values, score.reason, clean, enhanced))
+    if not clean.any():
+        reason = "silent_reference"
+    elif not enhanced.any():
+        reason = "silent_estimate"
+    else:
+        reason = "too_short"
+    missing = dict.fromkeys((name for name, value in values.items() if np.isnan(value)), reason)
+    if score.reason:
+        missing |= dict.fromkeys(("pesq", *vars(ratings)), score.reason)
+    return SpeechMeasures(**values, reasons=missing)
 
 
 def measure_estimate(clean: np.ndarray, estimate: np.ndarray) -> SpeechMeasures:
@@ -73,19 +102,6 @@ def measure_estimate(clean: np.ndarray, estimate: np.ndarray) -> SpeechMeasures:
     if not np.isfinite(estimate).all():
         return SpeechMeasures.missing("not_finite")
     return measure_speech(clean, estimate)
-
-
-def speech_metrics(
-    clean: np.ndarray,
-    enhanced: np.ndarray,
-    sample_rate: int = SAMPLE_RATE,
-    wss_scale: WssScale = "int16",
-) -> dict[str, float]:
-    """The values of `measure_speech` under pesq, csig, cbak, covl, ssnr, stoi, si_sdr; NaN where missing.
-
-    Takes and raises what `measure_speech` does.
-    """
-    return measure_speech(clean, enhanced, sample_rate, wss_scale).values()
 
 
 def _waveform(name: str, signal: np.ndarray) -> np.ndarray:
@@ -100,17 +116,3 @@ def _waveform(name: str, signal: np.ndarray) -> np.ndarray:
     if bad:
         raise ValueError(f"{name} has {bad} samples that are NaN or infinite: repair or drop the recording")
     return signal.astype(np.float64)
-
-
-def _reasons(
-    values: dict[str, float], pesq_reason: str, clean: np.ndarray, enhanced: np.ndarray
-) -> dict[str, str]:
-    missing = [name for name, value in values.items() if np.isnan(value)]
-    if not clean.any():
-        signal_reason = "silent_reference"
-    elif not enhanced.any():
-        signal_reason = "silent_estimate"
-    else:
-        signal_reason = "too_short"
-    needs_pesq = {"pesq", "csig", "cbak", "covl"}
-    return {name: pesq_reason if name in needs_pesq and pesq_reason else signal_reason for name in missing}

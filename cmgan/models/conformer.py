@@ -1,69 +1,144 @@
-"""Conformer block on (B, T, F, C): feed-forward, relative attention, convolution, feed-forward along one axis."""
+"""Conformer block on (B, T, F, C): feed-forward, relative attention, convolution, feed-forward along one axis.
+
+Every step is written down in torch and has a compiled twin in `cmgan.kernels`, which runs where it takes the input.
+"""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
-from cmgan.kernels import fast_path
-from cmgan.kernels.depthwise_conv import SOURCE as DEPTHWISE
-from cmgan.kernels.depthwise_conv import FusedDepthwiseConv
-from cmgan.kernels.feed_forward import feed_forward_step
-from cmgan.kernels.library import kernel_for
-from cmgan.kernels.linear_layers import SOURCE as LINEAR
-from cmgan.kernels.linear_layers import AddedLinear, NormedLinear
-from cmgan.models.attention import RelativeAttention
-from cmgan.models.global_batch_norm import GlobalBatchNorm
+from cmgan.kernels import attention, conformer, takes
 
+HEADS = 4
+REACH = 512
 KERNEL = 31
 EXPANSION = 4
+LARGEST_LOGITS = 2**25  # numbers held at once where no gradient needs them: 128 MiB in float32
 
 
-class PreNorm(nn.Module):
-    """Layer norm, then `fn`: (…, C) → same."""
+class ConformerBlock(nn.Module):
+    """Feed-forward, attention, convolution and feed-forward steps, then layer norm: (B, T, F, C) → same.
 
-    def __init__(self, channels: int, fn: nn.Module) -> None:
+    axis: 1 attends and convolves along T, 2 along F.
+    Source: Gulati et al. 2020; sizes and names are public code facts.
+    """
+
+    def __init__(self, channels: int, dropout: float, axis: int) -> None:
         super().__init__()
-        self.fn = fn
-        self.norm = nn.LayerNorm(channels)
+        self.axis = axis
+        self.ff1 = FeedForwardStep(channels, dropout)
+        self.attn = AttentionStep(channels, dropout)
+        self.conv = ConvolutionStep(channels)
+        self.ff2 = FeedForwardStep(channels, dropout)
+        self.post_norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fn(self.norm(x))
+        x = self.ff1(x)
+        x = self.attn(x, self.axis)
+        x = self.conv(x, self.axis)
+        x = self.ff2(x)
+        return self.post_norm(x)
 
 
-class FeedForward(nn.Module):
-    """Linear C → 4C, Swish, dropout, linear 4C → C, dropout: (…, C) → same."""
+class FeedForwardStep(nn.Module):
+    """x + ½ · dropout(W₂ · dropout(swish(W₁ · norm(x) + b₁)) + b₂), C → 4C → C: (…, C) → same."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
         wide = EXPANSION * channels
-        self.net = nn.Sequential(
+        net = nn.Sequential(
             nn.Linear(channels, wide),
             nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(wide, channels),
             nn.Dropout(dropout),
         )
+        # As the public state dict nests them.
+        self.fn = nn.ModuleDict({"fn": nn.ModuleDict({"net": net}), "norm": nn.LayerNorm(channels)})
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
+        net, norm = self.fn["fn"]["net"], self.fn["norm"]
+        if takes(x, conformer.SOURCE, x.shape[-1]):
+            wide, _, dropout, narrow, _ = net
+            return conformer.feed_forward(x, norm, wide, narrow, dropout.p if self.training else 0.0)
+        return torch.add(x, net(norm(x)), alpha=0.5)
 
 
-class HalfStep(nn.Module):
-    """x + ½ · feed-forward(norm(x)): (…, C) → same."""
+class RelativeAttention(nn.Module):
+    """Self-attention of C channels in 4 heads with Shaw's relative positions, dropout on the result.
+
+    logit(i, j) = q_i · (k_j + E[i − j]) / √d, without a tensor of all pairs and features: the distances i − j of n
+    positions take 2n − 1 values. With E's rows in the order of falling distance, n − 1, …, −(n − 1), as columns of
+    a table, logit (i, j) reads column n − 1 − i + j: row i needs n consecutive columns, and the next row the same
+    stretch one column earlier. One product of all q with the table holds every position logit, and the stretches
+    are a view of it whose row stride is one less than its row length.
+
+    Distances beyond ±512 share the last embedding. Raises ValueError when C is no multiple of 4.
+    Source: Shaw et al. 2018, equation 5 with the value term left out; sizes and names are public code facts.
+    """
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
-        self.fn = PreNorm(channels, FeedForward(channels, dropout))
+        if channels % HEADS:
+            raise ValueError(
+                f"{channels} channels cannot be shared by {HEADS} heads: use a multiple of {HEADS}"
+            )
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_kv = nn.Linear(channels, 2 * channels, bias=False)
+        self.to_out = nn.Linear(channels, channels)
+        self.rel_pos_emb = nn.Embedding(2 * REACH + 1, channels // HEADS)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, self.fn(x), alpha=0.5)
+        """(sequences, n, C) → same; without gradients some sequences at a time, for long recordings."""
+        together = max(1, LARGEST_LOGITS // (2 * HEADS * x.shape[1] ** 2))
+        if torch.is_grad_enabled() or len(x) <= together:
+            return self._attend(x)
+        return torch.cat([self._attend(part) for part in x.split(together)])
 
-    def blockwise(self, x: Tensor) -> Tensor:
-        """The same, by compiled kernels where there are (CPU, float32)."""
-        norm, (wide, _, dropout, narrow, _) = self.fn.norm, self.fn.fn.net
-        parameters = ((layer.weight, layer.bias) for layer in (norm, wide, narrow))
-        out = feed_forward_step(x.view(-1, x.shape[-1]), *parameters, dropout.p if self.training else 0.0)
-        return self(x) if out is None else out.view_as(x)
+    def _attend(self, x: Tensor) -> Tensor:
+        sequences, n, channels = x.shape
+        qkv = functional.linear(x, self.input_weight()).view(sequences, n, 3, HEADS, channels // HEADS)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        by_column = (q @ self.table(n).to(q.dtype)).contiguous()
+        strides = (*by_column.stride()[:2], 2 * n - 2, 1)
+        position = by_column.as_strided((sequences, HEADS, n, n), strides, by_column.storage_offset() + n - 1)
+        attended = functional.scaled_dot_product_attention(q, k, v, position, scale=1.0)
+        return self.dropout(self.to_out(attended.transpose(1, 2).reshape(sequences, n, channels)))
+
+    def table(self, n: int) -> Tensor:
+        """Embeddings of the distances n − 1, …, −(n − 1) as columns, (d, 2n − 1)."""
+        distances = torch.arange(n - 1, -n, -1, device=self.rel_pos_emb.weight.device)
+        return self.rel_pos_emb(distances.clamp(-REACH, REACH) + REACH).T.contiguous()
+
+    def input_weight(self) -> Tensor:
+        """Weight (3C, C) of scaled queries, keys and values."""
+        scale = self.rel_pos_emb.embedding_dim**-0.5
+        return torch.cat([self.to_q.weight * scale, self.to_kv.weight])
+
+
+class AttentionStep(nn.Module):
+    """x + attention(norm(x)) along axis 1 or 2 of (B, T, F, C)."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.fn = RelativeAttention(channels, dropout)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        channels = x.shape[-1]
+        compiled = takes(x, conformer.SOURCE, channels) and takes(
+            x, attention.SOURCE, definitions=attention.definitions(channels, HEADS)
+        )
+        if compiled:
+            qkv = conformer.normed_linear(x, self.norm, self.fn.input_weight())
+            attended = attention.Attention.apply(qkv, self.fn.table(x.shape[axis]), axis)
+            rate = self.fn.dropout.p if self.training else 0.0
+            return conformer.added_linear(x, attended, self.fn.to_out.weight, self.fn.to_out.bias, rate)
+        sequences = x.transpose(1, 2) if axis == 1 else x
+        attended = self.fn(self.norm(sequences.flatten(0, 1))).view(sequences.shape)
+        return x + (attended.transpose(1, 2) if axis == 1 else attended)
 
 
 class DepthwiseConv(nn.Module):
@@ -82,7 +157,7 @@ class DepthwiseConv(nn.Module):
         return out.permute(0, 2, 3, 1).reshape(x.shape)
 
 
-class ConvModule(nn.Module):
+class ConvolutionStep(nn.Module):
     """x + layer norm, 1×1 to 4C, gated linear unit, depthwise 31, batch norm, Swish, 1×1 to C, on (B, T, F, C)."""
 
     def __init__(self, channels: int) -> None:
@@ -101,69 +176,56 @@ class ConvModule(nn.Module):
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
         norm, _, widen, gate, depthwise, batch_norm, swish, narrow = self.net
-        hidden = gate(functional.linear(norm(x), widen.weight.squeeze(-1), widen.bias))
-        hidden = depthwise(hidden, axis)
+        w_wide, w_narrow = widen.weight.squeeze(-1), narrow.weight.squeeze(-1)
+        if type(batch_norm) is nn.BatchNorm1d and takes(x, conformer.SOURCE, x.shape[-1]):
+            gated = conformer.normed_linear(x, norm, w_wide, widen.bias, gated=True)
+            conv = depthwise.conv
+            mixed, mean, variance = conformer.DepthwiseConv.apply(gated, conv.weight, conv.bias, axis)
+            if batch_norm.training:
+                _note_statistics(batch_norm, mean, variance, mixed[..., 0].numel())
+            else:
+                mean, variance = batch_norm.running_mean, batch_norm.running_var
+            return conformer.added_linear_of_batch_norm(
+                x, mixed, w_narrow, narrow.bias, batch_norm, mean, variance
+            )
+        hidden = depthwise(gate(functional.linear(norm(x), w_wide, widen.bias)), axis)
         hidden = swish(batch_norm(hidden.view(-1, hidden.shape[-1])))
-        return x + functional.linear(hidden, narrow.weight.squeeze(-1), narrow.bias).view_as(x)
-
-    def blockwise(self, x: Tensor, axis: int) -> Tensor:
-        """The same, by compiled kernels where there are (CPU, float32)."""
-        norm, _, widen, _, depthwise, batch_norm, _, narrow = self.net
-        if isinstance(batch_norm, GlobalBatchNorm) or not (
-            kernel_for(LINEAR, x.shape[-1]) and kernel_for(DEPTHWISE, 2 * x.shape[-1])
-        ):
-            return self(x, axis)
-        flat, weight = x.view(-1, x.shape[-1]), widen.weight.squeeze(-1)
-        gated = NormedLinear.apply(flat, weight * norm.weight, widen.bias + weight @ norm.bias, True)
-        images, conv = gated.view(*x.shape[:-1], -1), depthwise.conv
-        mixed, mean, variance = FusedDepthwiseConv.apply(images, conv.weight, conv.bias, axis)
-        mixed = mixed.view(len(flat), -1)
-        statistics = _batch_statistics(batch_norm, mean, variance, len(flat))
-        layer, affine = (narrow.weight.squeeze(-1), narrow.bias), (batch_norm.weight, batch_norm.bias)
-        return AddedLinear.apply(flat, mixed, *layer, 0.0, *affine, *statistics, self.training).view_as(x)
+        return x + functional.linear(hidden, w_narrow, narrow.bias).view_as(x)
 
 
-def _batch_statistics(
-    norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
-    """Mean and inverse deviation that batch norm uses for these statistics, its running ones updated in training."""
-    if not norm.training:
-        return norm.running_mean, torch.rsqrt(norm.running_var + norm.eps)
-    with torch.no_grad():
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
-        norm.num_batches_tracked += 1
-    return mean, torch.rsqrt(variance + norm.eps)
+class GlobalBatchNorm(nn.BatchNorm1d):
+    """Batch norm of (N, C) whose training statistics are those of all processes, each with equally many N.
 
-
-class ConformerBlock(nn.Module):
-    """Feed-forward, attention, convolution and feed-forward steps, then layer norm: (B, T, F, C) → same.
-
-    axis: 1 attends and convolves along T, 2 along F. fused: block by block of tokens where that is possible.
-    Source: Gulati et al. 2020; sizes and names are public code facts.
+    Several processes then train as one with the same global batch would. Collective in training: every process must
+    call it equally often. torch's SyncBatchNorm does the same on GPUs only.
     """
 
-    def __init__(self, channels: int, dropout: float, axis: int, fused: bool) -> None:
-        super().__init__()
-        self.axis = axis
-        self.fused = fused
-        self.ff1 = HalfStep(channels, dropout)
-        self.attn = PreNorm(channels, RelativeAttention(channels, dropout))
-        self.conv = ConvModule(channels)
-        self.ff2 = HalfStep(channels, dropout)
-        self.post_norm = nn.LayerNorm(channels)
-
     def forward(self, x: Tensor) -> Tensor:
-        if self.fused and fast_path.applies_to(x):
-            x = self.ff1.blockwise(x.contiguous())
-            attended = self.attn.fn.blockwise_step(x, self.attn.norm, self.axis)
-            x = self._attention(x) if attended is None else attended
-            x = self.ff2.blockwise(self.conv.blockwise(x, self.axis))
-        else:
-            x = self.ff2(self.conv(self._attention(self.ff1(x)), self.axis))
-        return self.post_norm(x)
+        if not self.training:
+            return super().forward(x)
+        processes = distributed.get_world_size()
+        mean = all_reduce(x.mean(0)) / processes
+        centred = x - mean
+        variance = all_reduce(centred.square().mean(0)) / processes
+        _note_statistics(self, mean, variance, processes * len(x))
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
-    def _attention(self, x: Tensor) -> Tensor:
-        sequences = x.transpose(1, 2) if self.axis == 1 else x
-        attended = self.attn(sequences.flatten(0, 1)).view(sequences.shape)
-        return x + (attended.transpose(1, 2) if self.axis == 1 else attended)
+
+def share_batch_norms(network: nn.Module) -> nn.Module:
+    """Put a GlobalBatchNorm with the same parameters in the place of every batch norm; returns the network."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.BatchNorm1d):
+            shared = GlobalBatchNorm(child.num_features, child.eps, child.momentum)
+            shared.load_state_dict(child.state_dict())
+            setattr(network, name, shared)
+        else:
+            share_batch_norms(child)
+    return network
+
+
+@torch.no_grad()
+def _note_statistics(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Running statistics as batch norm updates them from the mean and biased variance of `count` tokens."""
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+    norm.num_batches_tracked += 1

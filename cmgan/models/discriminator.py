@@ -8,11 +8,11 @@ from torch.nn.utils import spectral_norm
 
 
 class LearnableSigmoid(nn.Module):
-    """sigmoid(slope · x) with one learnable slope for each feature, initially 1: (B, features) → same."""
+    """sigmoid(slope · x) with learnable slopes of the given shape, initially 1: (B, *shape) → same."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.slope = nn.Parameter(torch.ones(features))
+        self.slope = nn.Parameter(torch.ones(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.slope * x)

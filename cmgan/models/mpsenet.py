@@ -1,15 +1,40 @@
 """MP-SENet's generator: a magnitude mask and a phase, decoded in parallel (arXiv 2305.13686)."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmgan.models.mpsenet_signal import MPSENET_STFT, PolarSpectrum, polar
-from cmgan.models.tscnet import SubPixelConv
-from cmgan.signal import decompress
+from cmgan.models.conformer import HEADS
+from cmgan.models.discriminator import LearnableSigmoid
+from cmgan.models.tscnet import DEPTH, SubPixelConv
+from cmgan.signal import COMPRESSION, StftSettings, decompress
 
-HEADS = 4
-DENSE_DEPTH = 4
+MPSENET_STFT = StftSettings(window="hann")
+
+
+@dataclass(frozen=True)
+class PolarSpectrum:
+    """Magnitude to the power 0.3 and phase in radians, (B, F, T) each."""
+
+    magnitude: Tensor
+    phase: Tensor
+
+    def real_imaginary(self) -> Tensor:
+        """Compressed real and imaginary parts, (B, F, T, 2)."""
+        return torch.stack((self.magnitude * self.phase.cos(), self.magnitude * self.phase.sin()), dim=-1)
+
+
+def polar(spectrum: Tensor) -> PolarSpectrum:
+    """Compressed magnitude and phase of a complex spectrum (B, F, T), with gradients that are finite at zero.
+
+    Magnitude (re² + im² + 1e-9)^(0.3/2), phase atan2(im + 1e-10, re + 1e-5). Source: public code fact, MP-SENet.
+    """
+    power = spectrum.real.square() + spectrum.imag.square() + 1e-9
+    return PolarSpectrum(
+        power.sqrt() ** COMPRESSION, torch.atan2(spectrum.imag + 1e-10, spectrum.real + 1e-5)
+    )
 
 
 class MPSENet(nn.Module):
@@ -48,7 +73,7 @@ class MPSENet(nn.Module):
     def forward(self, noisy_magnitude: Tensor, noisy_phase: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Estimated compressed magnitude and phase, (B, F, T) each, and real and imaginary parts (B, F, T, 2).
 
-        noisy_magnitude, noisy_phase (B, F, T) as `cmgan.models.mpsenet_signal.analyse` gives them, F = 201.
+        noisy_magnitude, noisy_phase (B, F, T) as `polar(stft(waveform, MPSENET_STFT))` gives them, F = 201.
         """
         estimate = self._estimate(PolarSpectrum(noisy_magnitude, noisy_phase))
         return estimate.magnitude, estimate.phase, estimate.real_imaginary()
@@ -60,8 +85,7 @@ class MPSENet(nn.Module):
         return real, imaginary
 
     def _estimate(self, noisy: PolarSpectrum) -> PolarSpectrum:
-        features = torch.stack((noisy.magnitude, noisy.phase), dim=1).transpose(2, 3)
-        encoded = self.dense_encoder(features)
+        encoded = self.dense_encoder(torch.stack((noisy.magnitude, noisy.phase), dim=1).transpose(2, 3))
         for block in self.TSTransformer:
             encoded = block(encoded)
         return PolarSpectrum(noisy.magnitude * self.mask_decoder(encoded), self.phase_decoder(encoded))
@@ -75,6 +99,10 @@ class MPSENetGenerator(MPSENet):
         return self.estimate_spectrum(noisy_spectrum)
 
 
+def _norm_prelu(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.InstanceNorm2d(channels, affine=True), nn.PReLU(channels)
+
+
 class _DenseBlock(nn.Module):
     """Four convolutions dilated 1, 2, 4, 8 along past frames, each seeing all before it: (B, C, T, F) → same."""
 
@@ -84,10 +112,9 @@ class _DenseBlock(nn.Module):
             nn.Sequential(
                 nn.ConstantPad2d((1, 1, 2**depth, 0), 0.0),
                 nn.Conv2d(channels * (depth + 1), channels, (2, 3), dilation=(2**depth, 1)),
-                nn.InstanceNorm2d(channels, affine=True),
-                nn.PReLU(channels),
+                *_norm_prelu(channels),
             )
-            for depth in range(DENSE_DEPTH)
+            for depth in range(DEPTH)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -103,45 +130,13 @@ class _DenseEncoder(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.dense_conv_1 = nn.Sequential(
-            nn.Conv2d(2, channels, 1), nn.InstanceNorm2d(channels, affine=True), nn.PReLU(channels)
-        )
+        self.dense_conv_1 = nn.Sequential(nn.Conv2d(2, channels, 1), *_norm_prelu(channels))
         self.dense_block = _DenseBlock(channels)
-        self.dense_conv_2 = nn.Sequential(
-            nn.Conv2d(channels, channels, (1, 3), stride=(1, 2), padding=(0, 1)),
-            nn.InstanceNorm2d(channels, affine=True),
-            nn.PReLU(channels),
-        )
+        halve = nn.Conv2d(channels, channels, (1, 3), stride=(1, 2), padding=(0, 1))
+        self.dense_conv_2 = nn.Sequential(halve, *_norm_prelu(channels))
 
     def forward(self, features: Tensor) -> Tensor:
         return self.dense_conv_2(self.dense_block(self.dense_conv_1(features)))
-
-
-class _RecurrentFeedForward(nn.Module):
-    def __init__(self, channels: int, batch_first: bool) -> None:
-        super().__init__()
-        self.gru = nn.GRU(channels, 2 * channels, bidirectional=True, batch_first=batch_first)
-        self.linear = nn.Linear(4 * channels, channels)
-
-    def forward(self, sequences: Tensor) -> Tensor:
-        return self.linear(functional.leaky_relu(self.gru(sequences)[0]))
-
-
-class _Transformer(nn.Module):
-    """Attention, then recurrent feed-forward, each behind a layer norm and added to its input; a last layer norm."""
-
-    def __init__(self, channels: int, batch_first: bool) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(channels)
-        self.attention = nn.MultiheadAttention(channels, HEADS, batch_first=batch_first)
-        self.norm2 = nn.LayerNorm(channels)
-        self.ffn = _RecurrentFeedForward(channels, batch_first)
-        self.norm3 = nn.LayerNorm(channels)
-
-    def forward(self, sequences: Tensor) -> Tensor:
-        normed = self.norm1(sequences)
-        attended = sequences + self.attention(normed, normed, normed, need_weights=False)[0]
-        return self.norm3(attended + self.ffn(self.norm2(attended)))
 
 
 class _TwoStageBlock(nn.Module):
@@ -162,19 +157,23 @@ class _TwoStageBlock(nn.Module):
         return by_frame.view(batch, frames, bins, channels).permute(0, 3, 1, 2)
 
 
-def _upsampling_layers(channels: int) -> list[nn.Module]:
-    return [SubPixelConv(channels), nn.InstanceNorm2d(channels, affine=True), nn.PReLU(channels)]
+class _Transformer(nn.Module):
+    """Attention, then recurrent feed-forward, each behind a layer norm and added to its input; a last layer norm."""
 
-
-class _LearnableSigmoid(nn.Module):
-    """2·sigmoid(slope_f·x), one slope for each bin: (B, F, T) → same."""
-
-    def __init__(self, bins: int) -> None:
+    def __init__(self, channels: int, batch_first: bool) -> None:
         super().__init__()
-        self.slope = nn.Parameter(torch.ones(bins, 1))
+        self.norm1 = nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, HEADS, batch_first=batch_first)
+        self.norm2 = nn.LayerNorm(channels)
+        gru = nn.GRU(channels, 2 * channels, bidirectional=True, batch_first=batch_first)
+        self.ffn = nn.ModuleDict({"gru": gru, "linear": nn.Linear(4 * channels, channels)})
+        self.norm3 = nn.LayerNorm(channels)
 
-    def forward(self, logits: Tensor) -> Tensor:
-        return 2 * torch.sigmoid(self.slope * logits)
+    def forward(self, sequences: Tensor) -> Tensor:
+        normed = self.norm1(sequences)
+        attended = sequences + self.attention(normed, normed, normed, need_weights=False)[0]
+        recurrent = functional.leaky_relu(self.ffn["gru"](self.norm2(attended))[0])
+        return self.norm3(attended + self.ffn["linear"](recurrent))
 
 
 class _MaskDecoder(nn.Module):
@@ -183,11 +182,13 @@ class _MaskDecoder(nn.Module):
     def __init__(self, channels: int, bins: int) -> None:
         super().__init__()
         self.dense_block = _DenseBlock(channels)
-        self.mask_conv = nn.Sequential(*_upsampling_layers(channels), nn.Conv2d(channels, 1, (1, 2)))
-        self.lsigmoid = _LearnableSigmoid(bins)
+        self.mask_conv = nn.Sequential(
+            SubPixelConv(channels), *_norm_prelu(channels), nn.Conv2d(channels, 1, (1, 2))
+        )
+        self.lsigmoid = LearnableSigmoid(bins, 1)
 
     def forward(self, encoded: Tensor) -> Tensor:
-        return self.lsigmoid(self.mask_conv(self.dense_block(encoded)).squeeze(1).transpose(1, 2))
+        return 2 * self.lsigmoid(self.mask_conv(self.dense_block(encoded)).squeeze(1).transpose(1, 2))
 
 
 class _PhaseDecoder(nn.Module):
@@ -196,7 +197,7 @@ class _PhaseDecoder(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.dense_block = _DenseBlock(channels)
-        self.phase_conv = nn.Sequential(*_upsampling_layers(channels))
+        self.phase_conv = nn.Sequential(SubPixelConv(channels), *_norm_prelu(channels))
         self.phase_conv_r = nn.Conv2d(channels, 1, (1, 2))
         self.phase_conv_i = nn.Conv2d(channels, 1, (1, 2))
 

@@ -1,29 +1,32 @@
 """The two systems the trainer can train: CMGAN's TSCNet and MP-SENet, each with its transform and its losses."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cmgan.forward import Forward
 from cmgan.losses import GeneratorLosses, generator_losses
-from cmgan.models.mpsenet import MPSENetGenerator
+from cmgan.models.mpsenet import MPSENetGenerator, PolarSpectrum
 from cmgan.models.mpsenet_losses import mpsenet_losses
-from cmgan.models.mpsenet_signal import PolarSpectrum
 from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, GeneratorName, Recipe, TimeTarget
 from cmgan.signal import StftSettings, magnitude
 
-WINDOWS: dict[GeneratorName, str] = {"tscnet": "hamming", "mpsenet": "hann"}
+GENERATORS: dict[GeneratorName, type[TSCNet | MPSENetGenerator]] = {
+    "tscnet": TSCNet,
+    "mpsenet": MPSENetGenerator,
+}
 
 
 def stft_settings(name: GeneratorName, budget: Budget) -> StftSettings:
     """The system's window with the budget's frame length and hop."""
-    return StftSettings(budget.n_fft, budget.hop, WINDOWS[name])
+    return StftSettings(budget.n_fft, budget.hop, GENERATORS[name].stft_settings.window)
 
 
-def build_generator(name: GeneratorName, budget: Budget) -> nn.Module:
+def build_generator(name: GeneratorName, budget: Budget) -> TSCNet | MPSENetGenerator:
     """A generator from (B, 2, T, F) to real and imaginary (B, 1, T, F), with its transform in `stft_settings`."""
     settings = stft_settings(name, budget)
-    kinds = {"tscnet": TSCNet, "mpsenet": MPSENetGenerator}
-    generator = kinds[name](num_channel=budget.channels, num_features=settings.bins, num_blocks=budget.blocks)
+    generator = GENERATORS[name](
+        num_channel=budget.channels, num_features=settings.bins, num_blocks=budget.blocks
+    )
     generator.stft_settings = settings
     return generator
 
@@ -37,23 +40,8 @@ def objective(
         return generator_losses(
             result.estimate, result.clean_spectrum, result.waveform, target, metric_score, recipe.loss_weights
         )
-    terms = mpsenet_losses(
-        _polar(result.estimate),
-        _polar(result.clean_spectrum),
-        _polar(result.reanalysed()),
-        result.waveform,
-        target,
-        metric_score,
-    )
-    return GeneratorLosses(
-        real_imaginary=terms.complex,
-        magnitude=terms.magnitude,
-        time=terms.time,
-        metric=terms.metric,
-        total=terms.total,
-        phase=terms.phase,
-        consistency=terms.consistency,
-    )
+    spectra = map(_polar, (result.estimate, result.clean_spectrum, result.reanalysed()))
+    return mpsenet_losses(*spectra, result.waveform, target, metric_score)
 
 
 def _polar(compressed: Tensor) -> PolarSpectrum:

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -11,31 +10,18 @@ from torch import Tensor, nn
 
 from cmgan.models.mpsenet import MPSENet, MPSENetGenerator
 from cmgan.models.tscnet import TSCNet
-from cmgan.training.checkpoints import save_whole
+from data_prep.whole_files import whole_file
 
-_PARALLEL_PREFIX = "module."
-GENERATOR = "generator"
-
-
-@dataclass(frozen=True)
-class _Names:
-    """Where a state dict shows the sizes of its network."""
-
-    width: str
-    bins: str
-    block: re.Pattern[str]
-
-
-NAMES: dict[type, _Names] = {
-    TSCNet: _Names(
-        "dense_encoder.conv_1.0.bias", "mask_decoder.prelu_out.weight", re.compile(r"TSCB_(\d+)\.")
-    ),
-    MPSENetGenerator: _Names(
+# Where a public state dict shows its network's width, bins and blocks.
+NAMES = {
+    TSCNet: ("dense_encoder.conv_1.0.bias", "mask_decoder.prelu_out.weight", r"TSCB_\d+\."),
+    MPSENetGenerator: (
         "dense_encoder.dense_conv_1.0.bias",
         "mask_decoder.lsigmoid.slope",
-        re.compile(r"TSTransformer\.(\d+)\."),
+        r"TSTransformer\.\d+\.",
     ),
 }
+GENERATOR = "generator"
 
 
 class WeightsError(ValueError):
@@ -49,8 +35,7 @@ def load_public_weights(module: nn.Module, path: str | PathLike[str]) -> None:
     WeightsError (one line) when the file is not a state dict, or its names or shapes are not the module's, and
     FileNotFoundError when there is none; the module is then unchanged.
     """
-    state = read_state_dict(path)
-    expected = module.state_dict()
+    state, expected = _read_state_dict(path), module.state_dict()
     missing = [name for name in expected if name not in state]
     unknown = [name for name in state if name not in expected]
     if missing or unknown:
@@ -73,11 +58,13 @@ def generator_from_file(path: str | PathLike[str]) -> TSCNet | MPSENetGenerator:
 
     Raises WeightsError or FileNotFoundError as `load_public_weights` does.
     """
-    state = read_state_dict(path)
-    for kind in (TSCNet, MPSENetGenerator):
-        sizes = _sizes(state, NAMES[kind])
-        if sizes is not None:
-            generator = kind(**sizes)
+    state = _read_state_dict(path)
+    for kind, (width, bins, block) in NAMES.items():
+        blocks = {found[0] for name in state if (found := re.match(block, name))}
+        if width in state and bins in state and blocks:
+            generator = kind(
+                num_channel=len(state[width]), num_features=len(state[bins]), num_blocks=len(blocks)
+            )
             load_public_weights(generator, path)
             return generator.eval()
     raise WeightsError(
@@ -88,35 +75,20 @@ def generator_from_file(path: str | PathLike[str]) -> TSCNet | MPSENetGenerator:
 def save_public_weights(generator: TSCNet | MPSENet, path: str | PathLike[str]) -> None:
     """Write the weights as the generator's own public code reads them: MP-SENet's lie under the key `generator`."""
     state = generator.state_dict()
-    save_whole({GENERATOR: state} if isinstance(generator, MPSENet) else state, Path(path))
+    with whole_file(Path(path)) as partial, partial.open("wb") as file:
+        torch.save({GENERATOR: state} if isinstance(generator, MPSENet) else state, file)
 
 
-def _sizes(state: dict[str, Tensor], names: "_Names") -> dict[str, int] | None:
-    """Arguments of the network with these names; None where the file is of another one."""
-    blocks = {int(match[1]) for name in state if (match := names.block.match(name))}
-    if names.width not in state or names.bins not in state or not blocks:
-        return None
-    return {
-        "num_channel": len(state[names.width]),
-        "num_features": len(state[names.bins]),
-        "num_blocks": len(blocks),
-    }
-
-
-def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """Tensors of a .pt file by name, on the CPU, any `module.` prefix dropped; raises as `load_public_weights`.
-
-    A file that holds one state dict under the key `generator`, as MP-SENet's, gives that.
-    """
-    path = Path(path)
-    if not path.is_file():
+def _read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """Tensors of a .pt file by name, on the CPU; one state dict under the key `generator` is taken out of it."""
+    if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file: give the path of a .pt state dict")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise WeightsError(
-            f"{path}: not a plain state dict ({_first_line(error)}):"
-            " save it with torch.save(model.state_dict(), path)"
+            f"{path}: not a plain state dict ({reason}): save it with torch.save(model.state_dict(), path)"
         ) from error
     if isinstance(content, dict) and isinstance(content.get(GENERATOR), dict):
         content = content[GENERATOR]
@@ -125,14 +97,10 @@ def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path}: holds no dictionary of tensors: save it with torch.save(model.state_dict(), path)"
         )
-    return {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in content.items()}
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
 
 
 def _some(names: list[str]) -> str:
     if not names:
         return "none"
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__

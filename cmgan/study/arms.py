@@ -1,17 +1,18 @@
-"""The arms of the study: named recipes, each departing from the published one in what a claim is about."""
+"""The arms: named recipes, each departing from the published one in what a claim is about, and their looks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cmgan.recipe import LossWeights, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # The public multi-GPU code: un-normalised time target, whole-batch skips, one order for all epochs.
 PUBLISHED = Recipe(time_target="published", labels="skip_batch", reshuffle=False)
 NORMALISED = replace(PUBLISHED, time_target="normalised")
-
 BATCH_MEAN = replace(PUBLISHED, labels="batch_mean")
-
-INJECTED_PERCENTAGES = (10, 25, 56, 90)
-BATCH_SIZES = (1, 2, 4)
 
 ARMS: dict[str, Recipe] = {
     "published": PUBLISHED,
@@ -33,21 +34,18 @@ ARMS: dict[str, Recipe] = {
         generator="mpsenet", metric_input="reanalysed", labels="skip_batch", gradient_clip=1.0
     ),
     **{
-        f"skip_{percent}": replace(PUBLISHED, injected_failure_rate=percent / 100)
-        for percent in INJECTED_PERCENTAGES
-    },
-    **{
-        f"normalised_skip_{percent}": replace(NORMALISED, injected_failure_rate=percent / 100)
-        for percent in INJECTED_PERCENTAGES
+        f"{family}skip_{percent}": replace(recipe, injected_failure_rate=percent / 100)
+        for family, recipe in (("", PUBLISHED), ("normalised_", NORMALISED))
+        for percent in (10, 25, 56, 90)
     },
     **{
         f"{name}_batch_{size}": replace(recipe, batch_size=size)
-        for name, recipe in {
-            "published": PUBLISHED,
-            "normalised_target": NORMALISED,
-            "batch_mean_labels": BATCH_MEAN,
-        }.items()
-        for size in BATCH_SIZES
+        for name, recipe in (
+            ("published", PUBLISHED),
+            ("normalised_target", NORMALISED),
+            ("batch_mean_labels", BATCH_MEAN),
+        )
+        for size in (1, 2, 4)
     },
     # Repairs that leave the time target as published: files at the network's level, and less or no time loss.
     "published_rms_1": replace(PUBLISHED, recording_rms=1.0),
@@ -85,6 +83,17 @@ DESCRIPTIONS: dict[str, str] = {
     "batch_mean_labels": "published, with the batch's mean PESQ as the label of every sample",
 }
 
+# Warm and solid: un-normalised time target. Cool and dashed: normalised. The two families differ in blue against
+# orange, which colour-blind readers keep, and in the line, which survives greyscale; markers tell the arms of a
+# family apart, without shapes that look like a dot when small.
+MARKERS = "osD^vPX<>*d"
+FAMILIES = {  # colours, line and first marker by time target
+    "published": (("#b2182b", "#e66100", "#8c510a", "#dd9c00", "#d6604d", "#7f3b08"), "-", 0),
+    "normalised": (("#0b4f9c", "#0086a8", "#5e3c99", "#4393c3", "#2d7f73", "#8073ac"), (0, (4, 1.5)), 3),
+}
+NOISY_COLOUR = "0.35"
+WHITE_EDGE = {"markeredgecolor": "white", "markeredgewidth": 0.4}
+
 
 def arm(name: str) -> Recipe:
     """The recipe of a named arm; ValueError lists the names when there is none."""
@@ -102,3 +111,26 @@ def describe(name: str) -> str:
         family = name.removesuffix(f"_batch_{recipe.batch_size}")
         return f"{family}, with {recipe.batch_size} crop{'s' * (recipe.batch_size > 1)} a batch"
     return f"{recipe.time_target} time target, PESQ made to fail in {recipe.injected_failure_rate:.0%} of batches"
+
+
+def arm_style(arm: str) -> dict[str, str | tuple]:
+    """Keyword arguments color, linestyle and marker for an arm; grey for the unprocessed noisy speech."""
+    if arm not in ARMS:
+        return {"color": NOISY_COLOUR, "linestyle": ":", "marker": "x"}
+    target = ARMS[arm].time_target
+    index = [name for name, recipe in ARMS.items() if recipe.time_target == target].index(arm)
+    colours, line, first_marker = FAMILIES[target]
+    marker = MARKERS[(first_marker + index) % len(MARKERS)]
+    return {"color": colours[index % len(colours)], "linestyle": line, "marker": marker}
+
+
+def arm_rows(axis: "Axes", arms: Sequence[str]) -> None:
+    """Turn the y axis into one row an arm, the first on top."""
+    axis.set_yticks(range(len(arms)), [arm_label(arm) for arm in arms])
+    axis.set_ylim(len(arms) - 0.5, -0.5)
+    axis.grid(visible=False, axis="y")
+
+
+def arm_label(arm: str) -> str:
+    """The arm's name as it is written in figures."""
+    return arm.replace("_", " ")

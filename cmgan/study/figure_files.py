@@ -10,6 +10,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from data_prep.whole_files import write_table
+
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column paper
 TEXT_WIDTH = 6.9
 FORMATS = ("png", "svg", "pdf")
@@ -46,8 +48,7 @@ def figure_style():
 
 def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str) -> Figure:
     """Draw `frame`, write folder/name.csv, .png, .svg and .pdf, and return the figure for display."""
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / f"{name}.csv", index=False)
+    write_table(frame, folder / f"{name}.csv")
     with figure_style():
         figure = plot(frame)
         for suffix in FORMATS:
@@ -59,16 +60,3 @@ def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str) -> Fi
     # An open figure would be shown by Jupyter a second time, after the one that is returned.
     plt.close(figure)
     return figure
-
-
-def redraw(folder: Path, plots: dict[str, PlotFunction]) -> list[str]:
-    """Draw again every figure whose CSV lies in `folder`; returns their names.
-
-    Raises FileNotFoundError when there is no CSV of a known figure.
-    """
-    known = [name for name in sorted(plots) if (folder / f"{name}.csv").is_file()]
-    if not known:
-        raise FileNotFoundError(f"{folder} has no figure data: run the study first (make study)")
-    for name in known:
-        draw(plots[name], pd.read_csv(folder / f"{name}.csv"), folder, name)
-    return known

@@ -1,141 +1,215 @@
-"""The parameters of each notebook, one data class a notebook, in the order of its parameters cell."""
+"""The parameters of each notebook: which there are, and how a notebook and a job come by their values.
 
-from dataclasses import dataclass
+A parameters cell holds plain literals, for papermill. Where one is None, nothing was given, and the run that the
+notebook shows says the value; a job of the pipeline is given every one.
+"""
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, TypeVar
+
+from cmgan.recipe import Budget, LossWeights
+from cmgan.settings import Setting, check_settings, declared
+from cmgan.study.paths import repository_root
+from cmgan.study.pipeline.profile import DEFAULT, Corpus, Profile, profile_of_run
+
+# Left in a namespace whose names were checked: from then on it also holds what later cells made.
+CHECKED = "_parameters_checked"
 
 
 @dataclass(frozen=True)
-class DataParameters:
+class FromRun(Setting):
+    """What is said of a parameter whose value in a run is not that of the setting of its name.
+
+    setting: what of a `Profile` it is instead, the first of a list where the parameter is none; meaning: in words, ""
+    where the setting says it.
+    """
+
+    setting: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotebookParameters:
+    """What every notebook is asked. Raises ValueError for a value of the wrong type or none of the choices.
+
+    A parameter without a default is the run's; the others are of the notebook alone, whose parameters cell says what
+    they mean.
+    """
+
+    run: Annotated[str, FromRun("results/RUN; None takes the newest finished run")]
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork(NotebookParameters):
+    """One training of a run."""
+
+    arm: Annotated[str, FromRun("arm of the study, a name in cmgan/study/arms.py", setting="arms")]
+    seed: Annotated[int, FromRun("seed of weights, crops, order and dropout", setting="seeds")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataParameters(NotebookParameters):
     """01_data_preparation."""
 
-    run: str
-    corpus: str
+    corpus: Corpus
     corpus_path: str
-    seed: int
+    seed: Annotated[int, FromRun(setting="corpus_seed")]
     train_utterances: int
     validation_utterances: int
     test_utterances: int
 
 
-@dataclass(frozen=True)
-class SilenceParameters:
-    """02_silence_analysis: crop_seconds and doses_ms are lists of lengths, crops is the number for each.
+@dataclass(frozen=True, kw_only=True)
+class SilenceParameters(NotebookParameters):
+    """02_silence_analysis."""
 
-    validated_utterances: as many as training validates on, 0 for the whole split.
-    """
-
-    run: str
-    seed: int
-    crop_seconds: list
-    batch_sizes: list
-    crops: int
-    doses_ms: list
+    seed: Annotated[int, FromRun(setting="corpus_seed")]
+    crop_seconds: Annotated[list, FromRun(setting="survey_crop_seconds")]
+    batch_sizes: Annotated[list, FromRun(setting="survey_batch_sizes")]
+    crops: Annotated[int, FromRun(setting="survey_crops")]
+    doses_ms: Annotated[list, FromRun(setting="survey_doses_ms")]
     validated_utterances: int
 
 
-@dataclass(frozen=True)
-class ObjectiveParameters:
-    """03_objective: recordings is a folder with clean/ and noisy/, empty for the run's test utterances.
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveParameters(NotebookParameters):
+    """03_objective."""
 
-    clips: how many of them, 0 for all; seconds and sweep_seconds: the middle of each that is minimised, 0 for all;
-    targets, gains, weights (of the time loss) are lists; discriminators: ARM-SEED of trainings of the run.
-    """
-
-    run: str
-    recordings: str
-    clips: int
-    seconds: float
-    sweep_seconds: float
-    targets: list
-    gains: list
-    weights: list
-    iterations: int
-    discriminators: list
+    recordings: str = ""
+    clips: Annotated[int, FromRun(setting="objective_clips")]
+    seconds: Annotated[float, FromRun(setting="objective_seconds")]
+    sweep_seconds: Annotated[float, FromRun(setting="objective_sweep_seconds")]
+    targets: Annotated[list, FromRun(setting="objective_targets")]
+    gains: Annotated[list, FromRun(setting="objective_gains")]
+    weights: Annotated[list, FromRun(setting="objective_weights")]
+    iterations: Annotated[int, FromRun(setting="objective_iterations")]
+    discriminators: Annotated[
+        list,
+        FromRun("ARM-SEED of trainings whose discriminators are tried", setting="objective_discriminators"),
+    ]
     threads: int
 
 
-@dataclass(frozen=True)
-class TrainingParameters:
-    """04_training: after the seed, the fields of `cmgan.recipe.Budget`, and a tracker (`cmgan.training.tracking`)."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingParameters(Budget, TrainedNetwork):
+    """04_training: run, arm and seed, then the budget, which is the run's too."""
 
-    run: str
-    arm: str
-    seed: int
-    channels: int
-    blocks: int
-    discriminator_width: int
-    epochs: int
-    batch_size: int
-    crop_seconds: float
-    n_fft: int
-    hop: int
-    generator_learning_rate: float
-    discriminator_learning_rate: float
-    decay_epochs: int
-    decay_factor: float
-    validation_utterances: int
-    mixed_precision: str
-    threads: int
-    pesq_workers: int
-    pesq_time_limit: float
-    processes: int
-    gradient_accumulation: int
-    compile_backend: str
     tracker: str
 
 
-@dataclass(frozen=True)
-class EvaluationParameters:
+@dataclass(frozen=True, kw_only=True)
+class EvaluationParameters(TrainedNetwork):
     """05_evaluation."""
 
-    run: str
-    arm: str
-    seed: int
-    checkpoint: str
+    checkpoint: str = "generator.pt"
     threads: int
     audio_files: int
 
 
-@dataclass(frozen=True)
-class LogsParameters:
-    """06_published_logs: an empty path means the table that comes with the package.
+@dataclass(frozen=True, kw_only=True)
+class LogsParameters(NotebookParameters):
+    """06_published_logs."""
 
-    rated_utterances: noisy test files rated at both scales, 0 for all.
-    """
-
-    run: str
-    training_logs: str
-    results: str
+    training_logs: str = ""
+    results: str = ""
     rated_utterances: int
 
 
-@dataclass(frozen=True)
-class DiagnosisParameters:
-    """08_diagnose: logs and model_code are lists of paths; without logs, those of the run's own trainings.
-
-    loss_weights: those of the RI, magnitude, time and metric loss that the runs had.
-    """
-
-    run: str
-    logs: list
-    model_code: list
-    loss_weights: list
-
-
-@dataclass(frozen=True)
-class ReportParameters:
+@dataclass(frozen=True, kw_only=True)
+class ReportParameters(NotebookParameters):
     """07_comparison_report."""
 
-    run: str
-    arms: list
-    seeds: list
+    arms: list = field(default_factory=list)
+    seeds: list = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class ListeningParameters:
+@dataclass(frozen=True, kw_only=True)
+class DiagnosisParameters(NotebookParameters):
+    """08_diagnose."""
+
+    logs: list = field(default_factory=list)
+    model_code: list = field(default_factory=list)
+    loss_weights: list = field(default_factory=lambda: [*vars(LossWeights()).values()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListeningParameters(NotebookParameters):
     """09_listen: the choice that is shown first; it needs networks and recordings."""
 
-    run: str
-    arms: list
-    seed: int
-    utterance: str
-    same_level: bool
+    arms: list = field(default_factory=list)
+    seed: Annotated[int, FromRun("seed the arms were trained with", setting="seeds")]
+    utterance: str = ""
+    same_level: bool = False
+
+
+Parameters = TypeVar("Parameters", bound=NotebookParameters)
+
+
+def job_parameters(kind: type[NotebookParameters], profile: Profile, **of_the_job: str | int) -> dict:
+    """Every parameter of a notebook for a job of the profile, as JSON takes them; of_the_job: its arm and seed."""
+    values = {}
+    for name, (value_type, _, said, default) in declared(kind).items():
+        value = getattr(profile, getattr(said, "setting", "") or name, default)
+        values[name] = value[0] if isinstance(value, list) and value_type is not list else value
+    return values | of_the_job
+
+
+def read_parameters(
+    kind: type[Parameters],
+    namespace: MutableMapping[str, object],
+    report: Callable[[str], None] = print,
+) -> Parameters:
+    """A notebook's parameters from its globals right after the parameters cells; what was not given is the run's.
+
+    Without a run it is the newest finished one (laptop without any). What was taken from results/RUN/profile.yaml is
+    reported: a notebook opened after a run shows that run instead of making another under its name.
+    papermill injects any name it is given, so a misspelt parameter would silently keep its default: every name that
+    is neither a field of `kind` nor a module, function or class raises ValueError, as does a wrong type. Names are
+    checked on the first call with a namespace, values on every one: cells may be run again.
+    """
+    root = repository_root()
+    given = _given(kind, namespace)
+    newest = newest_run(root / "results")
+    run = given["run"] or newest or DEFAULT
+    own = job_parameters(kind, profile_of_run(run, root))
+    taken = {name: own[name] for name, value in given.items() if value is None and name != "run"}
+    if taken or not given["run"]:
+        which = "" if given["run"] else " (the newest finished one)" if newest else " (none is finished yet)"
+        values = ", ".join(f"{name} {value!r}" for name, value in taken.items())
+        report(f"Run {run}{which}{', with its own ' if taken else ''}{values}")
+    return kind(**given | taken | {"run": run})
+
+
+def newest_run(results: Path) -> str | None:
+    """The run under `results` that was trained last, of those with a report and networks; None without any.
+
+    A run that came without its networks, as the committed one, is not chosen: it cannot be shown whole.
+    """
+    trained = {
+        report.parents[1].name: max(network.stat().st_mtime for network in networks)
+        for report in results.glob("*/report/index.html")
+        if (networks := list(report.parents[1].glob("training/*/generator.pt")))
+    }
+    return max(trained, key=trained.__getitem__, default=None)
+
+
+def _given(kind: type[NotebookParameters], namespace: MutableMapping[str, object]) -> dict[str, object]:
+    names = list(declared(kind))
+    unknown = [
+        name
+        for name, value in namespace.items()
+        # In and Out are IPython's.
+        if name not in (*names, "In", "Out")
+        and not (name.startswith("_") or callable(value) or isinstance(value, ModuleType))
+    ]
+    if unknown and CHECKED not in namespace:
+        raise ValueError(f"unknown parameter {', '.join(unknown)}: this notebook has {', '.join(names)}")
+    if missing := [name for name in names if name not in namespace]:
+        raise ValueError(f"missing parameter {', '.join(missing)}")
+    namespace[CHECKED] = True
+    return {name: namespace[name] for name in names}

@@ -1,14 +1,17 @@
 """Where things lie, from wherever a notebook or command is started."""
 
+import re
 from pathlib import Path
 
+from cmgan.study.arms import ARMS
 
-def repository_root(start: Path | None = None) -> Path:
-    """The checkout's folder: the first one above `start` (default: working folder) with notebooks/Snakefile.
+
+def repository_root() -> Path:
+    """The checkout's folder: the working folder or the first one above it with notebooks/Snakefile.
 
     Raises FileNotFoundError when there is none.
     """
-    start = (start or Path.cwd()).resolve()
+    start = Path.cwd().resolve()
     for folder in (start, *start.parents):
         if (folder / "notebooks" / "Snakefile").is_file():
             return folder
@@ -17,9 +20,9 @@ def repository_root(start: Path | None = None) -> Path:
     )
 
 
-def run_folder(run: str, start: Path | None = None) -> Path:
+def run_folder(run: str) -> Path:
     """results/RUN of the checkout."""
-    return repository_root(start) / "results" / run
+    return repository_root() / "results" / run
 
 
 def training_folder(run_root: Path, arm: str, seed: int) -> Path:
@@ -36,3 +39,12 @@ def evaluation_table(run_root: Path, arm: str, seed: int, checkpoint: str = "gen
 def noisy_table(run_root: Path) -> Path:
     """Where 01_data_preparation writes the scores of the unprocessed test utterances."""
     return run_root / "evaluation" / "noisy.csv"
+
+
+def found_arms_and_seeds(run_root: Path) -> list[tuple[str, int]]:
+    """Arms and seeds whose training is complete, in the order of `cmgan.study.arms`, unknown arms last."""
+    folders = (config.parent.name for config in (run_root / "training").glob("*/config.json"))
+    matches = (re.fullmatch(r"(.+)-(\d+)", name) for name in folders)
+    found = [(match[1], int(match[2])) for match in matches if match]
+    order = {arm: place for place, arm in enumerate(ARMS)}
+    return sorted(found, key=lambda pair: (order.get(pair[0], len(order)), pair))

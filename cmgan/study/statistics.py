@@ -1,6 +1,5 @@
-"""Means, differences and shares with intervals; what was missing is dropped and counted, never replaced."""
+"""Means, differences, shares and correlations with intervals; what is missing is dropped and counted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,11 +7,18 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+# Fixed before any data was seen: what counts as a difference, and what the debugging effort claimed.
+MARGIN_PESQ = 0.1  # a smaller difference of PESQ does not matter
+HEALTHY_BAND = (0.05, 0.25)  # where, the debugging effort says, a discriminator loss has to be
+CLAIMED_SKIP_SHARE = 0.56  # share of batches that the debugging effort says were skipped
+NEARLY_ZERO = 0.001  # below this it took a logged loss for a skipped step
+
 RESAMPLES = 9999
 RESAMPLES_BEYOND = 25  # at least this many have to lie beyond each bound to place it
-ROUNDING = (
-    1e-12  # values closer than this count as equal: the acceleration of BCa would divide rounding errors
-)
+CLUSTER_RESAMPLES = 1000
+FEWEST_PAIRS = 3
+# Values closer than this count as equal: the acceleration of BCa would divide rounding errors.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -29,26 +35,6 @@ class Interval:
     n: int
     dropped: int = 0
 
-    def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside the interval; False for an interval without bounds."""
-        return self.low > value or self.high < value
-
-
-@dataclass(frozen=True)
-class HierarchicalDifference:
-    """A difference between two arms, with the spread over utterances and that over seeds stated separately.
-
-    over_utterances: for these trained networks, another draw of utterances (n utterances).
-    over_seeds: for these utterances, another draw of seeds (n seeds).
-    by_seed: mean difference of each seed in the order of `seeds`; its range is what was really seen.
-    Both intervals have the same estimate; dropped counts utterances.
-    """
-
-    over_utterances: Interval
-    over_seeds: Interval
-    seeds: tuple[int, ...]
-    by_seed: tuple[float, ...]
-
 
 def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: float = 0.95) -> Interval:
     """Mean of the values (n,) that are there, with its BCa bootstrap interval.
@@ -57,13 +43,12 @@ def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: flo
     says only that nothing varied. Below about ten values bootstrap intervals are too narrow.
     Source: Efron (1987), bias-corrected and accelerated bootstrap.
     """
-    values = _vector(values)
-    present = values[~np.isnan(values)]
-    dropped = len(values) - len(present)
-    if len(present) < 2:
-        return Interval(_mean(present), np.nan, np.nan, len(present), dropped)
+    present, boundless = _without_bounds(values)
+    if boundless.n < 2:
+        return boundless
     if np.ptp(present) <= ROUNDING * max(1.0, np.abs(present).max()):
-        return Interval(float(present[0]), float(present[0]), float(present[0]), len(present), dropped)
+        value = float(present[0])
+        return replace(boundless, estimate=value, low=value, high=value)
     bounds = stats.bootstrap(
         (present,),
         np.mean,
@@ -73,22 +58,7 @@ def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: flo
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Interval(_mean(present), float(bounds.low), float(bounds.high), len(present), dropped)
-
-
-def paired_difference(
-    first: ArrayLike, second: ArrayLike, seed: int | np.random.Generator, level: float = 0.95
-) -> Interval:
-    """Mean of first − second over pairs (n,), (n,) in the same order, with its BCa bootstrap interval.
-
-    A pair with a missing value (NaN) is dropped. Raises ValueError for different lengths.
-    """
-    first, second = _vector(first), _vector(second)
-    if len(first) != len(second):
-        raise ValueError(
-            f"{len(first)} values cannot be paired with {len(second)}: give one pair an utterance"
-        )
-    return mean_interval(first - second, seed, level)
+    return replace(boundless, low=float(bounds.low), high=float(bounds.high))
 
 
 def seed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -97,15 +67,12 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     Two or three seeds are too few to resample. Their t interval is wide (two seeds: 12.7 standard errors), which
     is what so few seeds can say; it assumes that seeds differ normally. A single seed has no bounds.
     """
-    values = _vector(values)
-    present = values[~np.isnan(values)]
-    dropped = len(values) - len(present)
-    if len(present) < 2:
-        return Interval(_mean(present), np.nan, np.nan, len(present), dropped)
+    present, boundless = _without_bounds(values)
+    if boundless.n < 2:
+        return boundless
     error = float(present.std(ddof=1)) / len(present) ** 0.5
     reach = float(stats.t.ppf((1 + level) / 2, len(present) - 1)) * error
-    mean = _mean(present)
-    return Interval(mean, mean - reach, mean + reach, len(present), dropped)
+    return replace(boundless, low=boundless.estimate - reach, high=boundless.estimate + reach)
 
 
 def cautious_interval(values: ArrayLike, seed: int | np.random.Generator, level: float) -> Interval:
@@ -114,45 +81,8 @@ def cautious_interval(values: ArrayLike, seed: int | np.random.Generator, level:
     For levels near 1, where a bootstrap of few values reaches no further than the values do.
     """
     bootstrapped, normal = mean_interval(values, seed, level), seed_interval(values, level)
-    return replace(
-        bootstrapped, low=min(bootstrapped.low, normal.low), high=max(bootstrapped.high, normal.high)
-    )
-
-
-def paired_table(frame: pd.DataFrame, first: str, second: str, column: str) -> pd.DataFrame:
-    """Difference first − second of `column` for every utterance (rows) and seed that both arms have (columns).
-
-    frame: one row per arm, seed and utterance with columns arm, seed, id and `column`; NaN where a value is
-    missing. Raises ValueError for an arm without rows or a row that occurs twice.
-    """
-    tables = [_by_utterance_and_seed(frame, arm, column) for arm in (first, second)]
-    return (tables[0] - tables[1])[tables[0].columns.intersection(tables[1].columns)]
-
-
-def hierarchical_difference(
-    frame: pd.DataFrame,
-    first: str,
-    second: str,
-    column: str,
-    seed: int | np.random.Generator,
-    level: float = 0.95,
-) -> HierarchicalDifference:
-    """Difference first − second of `column` between two arms trained with the same seeds on the same data.
-
-    frame: one row per arm, seed and utterance with columns arm, seed, id and `column`. Used are the seeds that
-    both arms have and the utterances with a value for every one of them, so that all means are of the same
-    utterances. Raises ValueError for an arm without rows or a row that occurs twice.
-    """
-    differences = paired_table(frame, first, second, column)
-    complete = differences.dropna()
-    dropped = len(differences) - len(complete)
-    means = complete.mean(axis=0)
-    return HierarchicalDifference(
-        replace(mean_interval(complete.mean(axis=1), seed, level), dropped=dropped),
-        replace(seed_interval(means, level), dropped=dropped),
-        tuple(int(value) for value in differences.columns),
-        tuple(float(value) for value in means),
-    )
+    low, high = min(bootstrapped.low, normal.low), max(bootstrapped.high, normal.high)
+    return replace(bootstrapped, low=low, high=high)
 
 
 def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
@@ -169,42 +99,87 @@ def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Int
     return Interval(successes / trials, float(bounds.low), float(bounds.high), trials)
 
 
-def equivalent(interval: Interval, margin: float) -> bool:
-    """Whether the whole interval of a difference lies within ±margin; False where bounds are missing.
+def paired_table(frame: pd.DataFrame, first: str, second: str, column: str) -> pd.DataFrame:
+    """Difference first − second of `column` for every utterance (rows) and seed that both arms have (columns).
 
-    With a 95 % interval this is stricter than two one-sided tests at 5 %. Raises ValueError for a margin ≤ 0.
+    frame: one row per arm, seed and utterance with columns arm, seed, id and `column`; NaN where a value is
+    missing. Raises ValueError for an arm without rows or a row that occurs twice.
     """
-    if not margin > 0:
-        raise ValueError(f"margin is {margin}: use a positive difference that would not matter")
-    return bool(interval.low > -margin and interval.high < margin)
+    tables = []
+    for arm in (first, second):
+        rows = frame[frame["arm"] == arm]
+        if rows.empty:
+            raise ValueError(f"no rows of arm {arm!r}: evaluate it first")
+        repeated = rows[rows.duplicated(["seed", "id"])]
+        if len(repeated):
+            seed, name = repeated.iloc[0][["seed", "id"]]
+            raise ValueError(f"arm {arm!r}, seed {seed}: utterance {name!r} occurs twice")
+        tables.append(rows.pivot(index="id", columns="seed", values=column))
+    return (tables[0] - tables[1])[tables[0].columns.intersection(tables[1].columns)]
 
 
-def interquartile_mean(values: ArrayLike) -> float:
-    """Mean of the middle half of the values (n,) that are there: a quarter is cut from either end.
+def batch_share(crop_share: float, batch_size: int) -> float:
+    """Share of batches with at least one failure when crops fail independently: 1 − (1 − p)^B."""
+    return 1 - (1 - crop_share) ** batch_size
 
-    NaN without values. Source: Agarwal et al. (2021), the IQM as aggregate over few runs.
+
+def needed_crop_share(share_of_batches: float, batch_size: int) -> float:
+    """The share of crops that must fail for that share of batches to fail; inverse of `batch_share`."""
+    return 1 - (1 - share_of_batches) ** (1 / batch_size)
+
+
+def visible_drop(variance: float, utterances: int) -> float:
+    """The drop between two epochs that 95 % of the time is no accident of the crops: 1.96·√2·SE.
+
+    Both epochs are means over the same utterances with one random crop each, so that SE = √(variance / utterances).
     """
-    values = _vector(values)
+    return float(1.96 * np.sqrt(2 * variance / utterances))
+
+
+def cluster_rank_correlation(
+    first: ArrayLike, second: ArrayLike, cluster: ArrayLike, seed: int | np.random.Generator
+) -> Interval:
+    """Spearman's correlation of pairs (n,), (n,) without missing values, with a 95 % percentile bootstrap interval.
+
+    Whole clusters (n,) are drawn, since values in one of them (labels of a batch) hang together; a resample is a
+    set of weights, so that all are ranked at once. NaN for fewer than three pairs or where one side does not vary.
+    """
+    first, second, cluster = (np.asarray(values) for values in (first, second, cluster))
+    if len(first) < FEWEST_PAIRS:
+        return Interval(np.nan, np.nan, np.nan, len(first))
+    estimate = float(_weighted_correlation(first, second, np.ones((1, len(first))))[0])
+    if np.isnan(estimate):
+        return Interval(estimate, np.nan, np.nan, len(first))
+    names, place = np.unique(cluster, return_inverse=True)
+    shares = np.full(len(names), 1 / len(names))
+    draws = np.random.default_rng(seed).multinomial(len(names), shares, CLUSTER_RESAMPLES)
+    resampled = _weighted_correlation(first, second, draws[:, place].astype(float))
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return Interval(estimate, float(low), float(high), len(first))
+
+
+def _without_bounds(values: ArrayLike) -> tuple[np.ndarray, Interval]:
+    """The values that are there, and their mean without bounds."""
+    values = np.asarray(values, dtype=float)
     present = values[~np.isnan(values)]
-    return float(stats.trim_mean(present, 0.25)) if len(present) else np.nan
+    mean = float(present.mean()) if len(present) else np.nan
+    return present, Interval(mean, np.nan, np.nan, len(present), len(values) - len(present))
 
 
-def _by_utterance_and_seed(frame: pd.DataFrame, arm: str, column: str) -> pd.DataFrame:
-    rows = frame[frame["arm"] == arm]
-    if rows.empty:
-        raise ValueError(f"no rows of arm {arm!r}: evaluate it first")
-    if rows.duplicated(["seed", "id"]).any():
-        twice = rows[rows.duplicated(["seed", "id"])].iloc[0]
-        raise ValueError(f"arm {arm!r}, seed {twice['seed']}: utterance {twice['id']!r} occurs twice")
-    return rows.pivot(index="id", columns="seed", values=column)
+def _weighted_correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Correlation of midranks when pair i counts weights[r, i] times: (n,), (n,), (R, n) → (R,)."""
+    total = weights.sum(axis=1, keepdims=True)
+    ranks = [_midranks(values, weights) for values in (first, second)]
+    x, y = (rank - (weights * rank).sum(axis=1, keepdims=True) / total for rank in ranks)
+    covariance, spread_x, spread_y = ((weights * a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y)))
+    scale = np.sqrt(spread_x * spread_y)
+    return np.divide(covariance, scale, out=np.full(len(weights), np.nan), where=scale > 1e-9 * total[:, 0])
 
 
-def _vector(values: ArrayLike | Sequence[float]) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
-    if array.ndim != 1:
-        raise ValueError(f"values have the shape {array.shape}: give one dimension")
-    return array
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else np.nan
+def _midranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Equal values share the middle of their ranks: (n,), (R, n) → (R, n)."""
+    order = np.argsort(values, kind="stable")
+    _, first, place = np.unique(values, return_index=True, return_inverse=True)
+    starts = np.argsort(order)[first]
+    totals = np.add.reduceat(weights[:, order], starts, axis=1)
+    return (np.cumsum(totals, axis=1) - totals / 2)[:, place]

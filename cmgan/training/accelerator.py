@@ -33,7 +33,7 @@ def accelerator_for(mixed_precision: str, tracker: str, folder: Path) -> Acceler
         )
     return Accelerator(
         mixed_precision=mixed_precision,
-        # Batch statistics are already the same in all processes (see `cmgan.models.global_batch_norm`).
+        # Batch statistics are already the same in all processes (see `cmgan.models.conformer`).
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         cpu=not torch.cuda.is_available(),
         log_with=tracker or None,

@@ -15,9 +15,9 @@ from accelerate.utils import extract_model_from_parallel
 from cmgan.csv_log import CsvLog, keep_rows_up_to
 from cmgan.dataset import Batch, UtterancePair, batches_per_epoch, epoch_batches, load_pairs
 from cmgan.labels import LabelSource
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
+from cmgan.models.conformer import share_batch_norms
 from cmgan.models.discriminator import MetricDiscriminator
-from cmgan.models.global_batch_norm import share_batch_norms
 from cmgan.models.systems import build_generator, stft_settings
 from cmgan.progress import Progress
 from cmgan.training.accelerator import Tracker, accelerator_for, collected, tracking
@@ -68,7 +68,7 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
             f"--nproc_per_node {run.budget.processes}, or set processes to {accelerator.num_processes}"
         )
     training_pairs = _pairs(run, "train")
-    validation_pairs = _pairs(run, "validation", run.budget.validation_utterances)
+    validation_pairs = _pairs(run, "validation", run.budget.validated_utterances)
     batches = batches_per_epoch(len(training_pairs), run.budget.batch_size, accelerator.num_processes)
     with accelerator.main_process_first():
         if accelerator.is_main_process:

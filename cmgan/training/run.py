@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cmgan.recipe import Budget, Recipe
+from cmgan.recipe import Budget, Recipe, recorded_budget
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
@@ -66,7 +66,7 @@ def is_complete(run: TrainingRun) -> bool:
         return False
     config = json.loads((run.output / "config.json").read_text())
     # A run of an earlier version lacks settings that came later: it had their defaults.
-    defaults = {"recipe": asdict(Recipe()), "budget": asdict(Budget())}
+    defaults = {"recipe": asdict(Recipe()), "budget": asdict(recorded_budget(config))}
     there = _flat(config | {name: all_of | config[name] for name, all_of in defaults.items()})
     wanted = _flat(json.loads(json.dumps(run.identity())))
     differences = [

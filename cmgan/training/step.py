@@ -13,7 +13,7 @@ from cmgan.dataset import Batch
 from cmgan.forward import forward, gain_of, metric_magnitudes
 from cmgan.labels import Labels, LabelSource
 from cmgan.losses import discriminator_loss
-from cmgan.metrics.pesq_workers import PendingScores, PesqWorkers
+from cmgan.metrics.pesq import PendingScores, PesqWorkers
 from cmgan.models.systems import objective
 from cmgan.recipe import Recipe
 from cmgan.signal import CMGAN_STFT, StftSettings

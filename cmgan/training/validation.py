@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cmgan.dataset import Batch, UtterancePair, crop
 from cmgan.forward import Forward, forward, gain_of, metric_magnitudes, phase_error
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.metrics.snr import segmental_snr, si_sdr
 from cmgan.models.systems import objective
 from cmgan.recipe import Recipe

@@ -49,7 +49,7 @@ def _call(*words, stdin=None):
     return CliRunner().invoke(app, [str(word) for word in words], input=stdin)
 
 
-@pytest.mark.parametrize("command", ["enhance", "evaluate", "train", "diagnose", "watch"])
+@pytest.mark.parametrize("command", ["enhance", "evaluate", "train", "diagnose", "watch", "export"])
 def test_every_help_shows_examples_and_exit_codes(command):
     result = _call(command, "--help")
     assert result.exit_code == DONE
@@ -94,8 +94,9 @@ def test_enhance_from_stdin_to_stdout_gives_what_it_writes_to_a_file(weights, no
     )
 
 
-def test_enhance_from_stdin_to_a_file_leaves_it_whole_or_not_at_all(weights, noisy, tmp_path):
-    target = tmp_path / "enhanced.wav"
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_enhance_from_stdin_to_a_file_leaves_it_whole_or_not_at_all(weights, noisy, tmp_path, suffix):
+    target = tmp_path / f"enhanced{suffix}"
     assert _call("enhance", weights, "-", target, stdin=b"no audio").exit_code == INPUT_ERROR
     assert not target.exists()
     assert _call("enhance", weights, "-", target, stdin=noisy.read_bytes()).exit_code == DONE
@@ -259,6 +260,17 @@ def test_train_goes_from_a_manifest_to_a_generator_that_enhances_and_a_log_that_
     assert "other settings" in again.stderr
 
 
-def test_diagnosing_a_log_does_not_wait_for_torch():
-    code = "import sys, cmgan.diagnosis.words; sys.exit('torch' in sys.modules)"
+def test_export_writes_the_weights_under_the_public_names(weights, tmp_path):
+    result = _call("export", weights, tmp_path / "ckpt")
+    assert result.exit_code == DONE
+    assert result.stdout == f"TSCNet: {tmp_path / 'ckpt'}\n"
+    exported = torch.load(tmp_path / "ckpt")
+    assert exported
+    for name, values in torch.load(weights).items():
+        torch.testing.assert_close(exported.pop(name), values)
+    assert not exported
+
+
+def test_diagnosing_a_log_and_scoring_files_do_not_wait_for_torch():
+    code = "import sys, cmgan.diagnosis.causes, cmgan.metrics.evaluation; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

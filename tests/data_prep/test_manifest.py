@@ -15,7 +15,6 @@ from data_prep.manifest import (
     read_pair,
     select_split,
     sha256_of,
-    verify_checksums,
     write_manifest,
 )
 
@@ -69,7 +68,6 @@ def test_a_corpus_may_be_moved_with_its_manifest(manifest, tmp_path, utterances)
     shutil.move(tmp_path / "corpus", tmp_path / "moved")
     moved = read_manifest(tmp_path / "moved" / "manifest.csv")
     assert moved[0].clean_path == tmp_path / "moved" / "clean" / "0.wav"
-    verify_checksums(moved)
 
 
 def test_readers_cut_to_the_samples_both_have(manifest):
@@ -92,33 +90,23 @@ def test_no_manifest_says_what_to_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("find", "put", "message"),
+    ("spoil", "message"),
     [
-        ("snr_db", "snr", "columns missing: snr_db"),
-        ("16000", "fast", "line 2: a value is missing or unreadable"),
-        ("16000", "48000", "expected at least 1 at 16000 Hz"),
-        (",90,", ",0,", "expected at least 1"),
-        (",train,", ",training,", "unknown split 'training'"),
-        ("u1", "u0", "'u0' occurs twice"),
+        (lambda text: text.replace("snr_db", "snr"), "columns missing: snr_db"),
+        (lambda text: text.replace("16000", "fast"), "line 2: a value is missing or unreadable"),
+        (lambda text: text.replace("16000", "48000"), "expected at least 1 at 16000 Hz"),
+        (lambda text: text.replace(",90,", ",0,"), "expected at least 1"),
+        (lambda text: text.replace(",train,", ",training,"), "unknown split 'training'"),
+        (lambda text: text.replace("u1", "u0"), "'u0' occurs twice"),
+        (lambda text: text[:-150], "line 3: the row is cut short"),
+        (lambda text: text.splitlines()[0] + "\n", "at least one utterance"),
     ],
 )
-def test_broken_contents_are_named(manifest, find, put, message):
-    manifest.write_text(manifest.read_text().replace(find, put))
+def test_broken_contents_are_named(manifest, spoil, message):
+    manifest.write_text(spoil(manifest.read_text()))
     with pytest.raises(ManifestError, match=message) as caught:
         read_manifest(manifest)
     assert str(manifest) in str(caught.value)
-
-
-def test_truncated_row_is_named(manifest):
-    manifest.write_text(manifest.read_text()[:-150])
-    with pytest.raises(ManifestError, match="line 3: the row is cut short"):
-        read_manifest(manifest)
-
-
-def test_manifest_without_rows_is_refused(manifest):
-    manifest.write_text(",".join(COLUMNS) + "\n")
-    with pytest.raises(ManifestError, match="at least one utterance"):
-        read_manifest(manifest)
 
 
 def test_missing_audio_is_counted_and_named(manifest, tmp_path):
@@ -127,13 +115,6 @@ def test_missing_audio_is_counted_and_named(manifest, tmp_path):
         ManifestError, match=r"1 audio files missing, first .*0\.wav; run 01_data_preparation again"
     ):
         read_manifest(manifest)
-
-
-def test_changed_audio_is_found_by_its_checksum(manifest, utterances):
-    verify_checksums(read_manifest(manifest))
-    write_audio(utterances[1].noisy_path, np.full(100, 0.26))
-    with pytest.raises(ManifestError, match=r"1\.wav: changed since"):
-        verify_checksums(read_manifest(manifest))
 
 
 def test_duplicate_ids_leave_the_old_manifest(manifest, utterances):
@@ -147,5 +128,3 @@ def test_splits_are_selected_in_order_and_an_empty_one_is_an_error(utterances):
     assert select_split(utterances, "test") == utterances[1:]
     with pytest.raises(ManifestError, match="no validation utterances"):
         select_split(utterances, "validation")
-    with pytest.raises(ManifestError, match="unknown split 'dev'"):
-        select_split(utterances, "dev")

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from data_prep import speech
-from data_prep.plan import BACKGROUND_SPEAKERS, SPEAKERS
-from data_prep.sentences import sentences_of
-from data_prep.speech import Phrase, SpeechError, speak
+from data_prep.speech import Phrase, SpeechError, sentences_of, speak
+from data_prep.synthetic import BACKGROUND_SPEAKERS, SPEAKERS
 
 TEXT = "The kettle began to whistle."
 

@@ -1,70 +1,30 @@
-"""Reading training logs in every format that people have, and training code without running it."""
+"""Reading training logs in every format that people have."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmgan.diagnosis.model_code import code_findings
-from cmgan.diagnosis.quantities import quantity_of
-from cmgan.diagnosis.reading import read_runs
-from cmgan.diagnosis.text_log import read_text
+from cmgan.diagnosis.reading import quantity_of, read_runs, read_text
 from tests.simulated_run import simulate_run
 
-PUBLIC_CODE = """
-import torch
-raise SystemExit("this file must never be executed")
-def batch_pesq(clean, noisy):
-    scores = np.array(Parallel(n_jobs=-1)(delayed(pesq_loss)(c, n) for c, n in zip(clean, noisy)))
-    if -1 in scores:
-        return None
-    return torch.FloatTensor((scores - 1) / 3.5)
-def wss(clean, processed):
-    return clean / 32768
-class Trainer:
-    def forward_generator_step(self, clean, noisy):
-        c = torch.sqrt(noisy.size(-1) / torch.sum((noisy**2.0), dim=-1))
-        noisy, clean = torch.transpose(noisy * c, 0, 1), torch.transpose(clean * c, 0, 1)
-        return {"est_audio": self.model(noisy), NORMALISED}
-    def loss(self, outputs):
-        return torch.mean(torch.abs(outputs["est_audio"] - outputs["clean"]))
-    def train_step(self, batch):
-        clean, noisy = batch[0].to(self.gpu), batch[1].to(self.gpu)
-        outputs = self.forward_generator_step(clean, noisy)
-        PUBLISHED
-        return self.loss(outputs)
-loader = DataLoader(train, sampler=DistributedSampler(train))
-"""
-PUBLISHED = PUBLIC_CODE.replace("NORMALISED", '"est_mag": 0').replace("PUBLISHED", 'outputs["clean"] = clean')
-NORMALISED = PUBLIC_CODE.replace("NORMALISED", '"clean": clean').replace("PUBLISHED", "pass")
+NAMES = {
+    "loss": ["loss", "train_loss", "Train/gen_loss", "trainLoss"],
+    "validation_loss": ["test_gen_loss", "val loss"],
+    "disc_loss": ["disc_loss", "Discriminator loss"],
+    "validation_disc_loss": ["test_disc_loss"],
+    "time_loss": ["time_loss"],
+    "pesq": ["val_pesq", "PESQ"],
+    "gain": ["train/gain"],
+    "epoch": ["Epoch"],
+    "step": ["global_step"],
+    "": ["best_pesq", "best_val_loss", "loss_mag", "val_time_loss", "learning_rate"],
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "quantity"),
-    [
-        ("loss", "loss"),
-        ("train_loss", "loss"),
-        ("Train/gen_loss", "loss"),
-        ("trainLoss", "loss"),
-        ("test_gen_loss", "validation_loss"),
-        ("val loss", "validation_loss"),
-        ("disc_loss", "disc_loss"),
-        ("Discriminator loss", "disc_loss"),
-        ("test_disc_loss", "validation_disc_loss"),
-        ("time_loss", "time_loss"),
-        ("val_pesq", "pesq"),
-        ("PESQ", "pesq"),
-        ("best_pesq", ""),
-        ("best_val_loss", ""),
-        ("loss_mag", ""),
-        ("Epoch", "epoch"),
-        ("global_step", "step"),
-        ("learning_rate", ""),
-    ],
-)
-def test_names_are_understood_as_people_write_them(name, quantity):
-    assert quantity_of(name) == quantity
+@pytest.mark.parametrize(("quantity", "names"), NAMES.items())
+def test_names_are_understood_as_people_write_them(quantity, names):
+    assert {name: quantity_of(name) for name in names} == dict.fromkeys(names, quantity)
 
 
 def test_lines_of_the_public_code_become_steps_and_lines_without_a_step_validation():
@@ -95,6 +55,7 @@ def test_a_progress_bar_counts_steps():
     assert log.steps[["epoch", "step", "loss", "disc_loss"]].iloc[0].tolist() == [3, 450, 0.123, 0.01]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(max_size=80).filter(lambda text: not set(text.lower()) & set(":=#0123456789")), max_size=8
@@ -122,22 +83,13 @@ def test_quoted_lists_of_losses_and_epoch_summaries_are_read():
 
 
 def test_a_step_table_and_an_epoch_table_given_together_are_one_run(tmp_path):
-    steps = pd.DataFrame(
-        {
-            "epoch": [0, 0, 1],
-            "step": [500, 1000, 500],
-            "loss": [0.2, 0.1, 0.1],
-            "disc_loss": [0.0, 0.01, 0.02],
-        }
-    )
-    epochs = pd.DataFrame(
-        {"Epoch": [0, 1], "Train Loss": [0.15, 0.1], "Test Loss": [0.11, 0.12], "PESQ": [2, 2.5]}
-    )
-    steps.to_csv(tmp_path / "training_step_log.csv", index=False)
-    epochs.to_csv(tmp_path / "training_epoch_log.csv", index=False)
-    (run,) = read_runs([tmp_path / "training_step_log.csv", tmp_path / "training_epoch_log.csv"])
+    files = [tmp_path / "training_step_log.csv", tmp_path / "training_epoch_log.csv"]
+    files[0].write_text("epoch,step,loss,disc_loss\n0,500,0.2,0\n0,1000,0.1,0.01\n1,500,0.1,0.02\n")
+    files[1].write_text("Epoch,Train Loss,Test Loss,PESQ\n0,0.15,0.11,2\n1,0.1,0.12,2.5\n")
+    (run,) = read_runs(files)
     assert len(run.steps) == 3
     assert run.epochs["validation_loss"].tolist() == [0.11, 0.12]
+    assert run.epochs["train_loss"].tolist() == [0.15, 0.1]
     assert run.epochs["pesq"].tolist() == [2, 2.5]
     assert read_runs([tmp_path])[0].name == tmp_path.name
 
@@ -203,56 +155,6 @@ def test_missing_paths_and_folders_without_logs_are_named(tmp_path):
         read_runs([tmp_path])
 
 
-def test_published_code_shows_its_faults_with_their_lines_and_is_not_executed(tmp_path):
-    path = tmp_path / "train.py"
-    path.write_text(PUBLISHED)
-    found = {finding.claim: finding for finding in code_findings(path)}
-    assert set(found) == {"C12", "C04", "C13", "C17"}
-    lines = PUBLISHED.splitlines()
-    assert lines[int(found["C12"].place.rpartition(":")[2]) - 1].strip().startswith("clean, noisy = batch[0]")
-    assert lines[int(found["C04"].place.rpartition(":")[2]) - 1].strip() == "return None"
-
-
-def test_a_target_that_comes_out_of_the_normalising_function_is_left_alone(tmp_path):
-    path = tmp_path / "train.py"
-    path.write_text(NORMALISED)
-    assert "C12" not in {finding.claim for finding in code_findings(path)}
-
-
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [
-        ("clean * c", False),
-        ("(clean * c)[:, :length]", False),
-        ("clean[:, :length]", True),
-        ("clean.squeeze(1)", True),
-        ("normalise(clean)", False),
-    ],
-)
-def test_the_clean_signal_is_followed_to_the_loss(target, expected, tmp_path):
-    path = tmp_path / "train.py"
-    path.write_text(
-        "def step(clean, noisy, c, length):\n"
-        "    est_audio = model(noisy * c)\n"
-        f"    return F.l1_loss(est_audio, {target})\n"
-    )
-    assert any(finding.claim == "C12" for finding in code_findings(path)) == expected
-
-
-def test_labels_repeated_over_the_batch_are_noted(tmp_path):
-    path = tmp_path / "discriminator.py"
-    path.write_text("def batch_pesq(scores):\n    return FloatTensor([np.mean(scores)] * len(scores))\n")
-    assert [finding.claim for finding in code_findings(path)] == ["C05"]
-
-
-def test_code_that_is_no_python_is_named(tmp_path):
-    (tmp_path / "train.py").write_text("def step(:\n")
-    with pytest.raises(ValueError, match=r"train\.py: not Python"):
-        code_findings(tmp_path / "train.py")
-
-
 def test_numbers_that_are_not_finite_count_as_unknown(tmp_path):
-    pd.DataFrame({"epoch": [1, 2], "step": [1, 2], "loss": [np.inf, 1.0]}).to_csv(
-        tmp_path / "a.csv", index=False
-    )
+    (tmp_path / "a.csv").write_text("epoch,step,loss\n1,1,inf\n2,2,1.0\n")
     assert read_runs([tmp_path / "a.csv"])[0].steps["loss"].isna().tolist() == [True, False]

@@ -1,3 +1,5 @@
+"""What the objective asks for on recordings of one's own, through the command."""
+
 import json
 
 import numpy as np
@@ -27,12 +29,16 @@ def _corpus(folder, level=1.0, count=2, seconds=1.0):
     return folder
 
 
-def test_quiet_recordings_are_told_their_gain_and_both_repairs(tmp_path):
-    folder = _corpus(tmp_path / "quiet", level=0.05)
+def _objective(folder, exit_code):
     result = RUNNER.invoke(app, ["diagnose", "--recordings", str(folder), "--json"])
-    assert result.exit_code == 3, result.output
+    assert result.exit_code == exit_code, result.output
     (diagnosis,) = json.loads(result.stdout)
     (finding,) = [one for one in diagnosis["findings"] if one["subject"] == "objective"]
+    return finding
+
+
+def test_quiet_recordings_are_told_their_gain_and_both_repairs(tmp_path):
+    finding = _objective(_corpus(tmp_path / "quiet", level=0.05), exit_code=3)
     numbers = finding["numbers"]
     assert numbers["gain_median"] == pytest.approx(20, rel=0.1)
     assert numbers["pesq_minimum"] < numbers["pesq_minimum_normalised"] - 0.1
@@ -42,12 +48,7 @@ def test_quiet_recordings_are_told_their_gain_and_both_repairs(tmp_path):
 
 
 def test_recordings_at_rms_1_come_to_no_harm(tmp_path):
-    folder = _corpus(tmp_path / "loud", level=0.98)
-    result = RUNNER.invoke(app, ["diagnose", "--recordings", str(folder), "--json"])
-    assert result.exit_code == 0, result.output
-    (diagnosis,) = json.loads(result.stdout)
-    (finding,) = [one for one in diagnosis["findings"] if one["subject"] == "objective"]
-    assert finding["weight"] == "clear"
+    assert _objective(_corpus(tmp_path / "loud", level=0.98), exit_code=0)["weight"] == "clear"
 
 
 def test_gains_are_one_over_rms_and_silent_files_have_none(tmp_path):

@@ -1,9 +1,11 @@
+"""Files, folders and streams: what is kept, what is refused, and in which words."""
+
 import numpy as np
 import pytest
 import soundfile
 from torch import Tensor, nn
 
-from cmgan.enhancement.files import enhance_file, enhance_folder
+from cmgan.enhancement.files import enhance_file, enhance_files
 from data_prep.audio import AudioError
 from tests.enhancement.inputs import Identity, noise, tones
 
@@ -80,7 +82,7 @@ def test_a_folder_goes_on_past_a_damaged_file(rng, tmp_path):
     (source / "b.wav").write_bytes(b"damaged")
     soundfile.write(source / "deeper" / "c.flac", noise(rng, 500), 16_000)
     for _ in range(2):  # the second time the target, inside the source, is not enhanced again
-        results = list(enhance_folder(Identity(), source, target))
+        results = list(enhance_files(Identity(), [source], target))
         assert [result.source.name for result in results] == ["a.wav", "b.wav", "c.flac"]
         assert [bool(result.error) for result in results] == [False, True, False]
         assert str(source / "b.wav") in results[1].error
@@ -90,8 +92,6 @@ def test_a_folder_goes_on_past_a_damaged_file(rng, tmp_path):
 
 def test_a_folder_without_audio_is_an_error(tmp_path):
     with pytest.raises(AudioError, match="holds no WAV or FLAC"):
-        next(enhance_folder(Identity(), tmp_path, tmp_path / "out"))
-    with pytest.raises(AudioError, match="no such folder"):
-        next(enhance_folder(Identity(), tmp_path / "absent", tmp_path / "out"))
+        next(enhance_files(Identity(), [tmp_path], tmp_path / "out"))
     with pytest.raises(AudioError, match="source folder itself"):
-        next(enhance_folder(Identity(), tmp_path, tmp_path))
+        next(enhance_files(Identity(), [tmp_path], tmp_path))

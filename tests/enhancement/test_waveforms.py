@@ -1,3 +1,5 @@
+"""Recordings of any length, rate and channel count: whole, in windows, and what is refused."""
+
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cmgan.enhancement.waveforms import Windowing, enhance, window_starts
+from cmgan.enhancement import waveforms
+from cmgan.enhancement.waveforms import enhance, window_starts
 from cmgan.models.tscnet import TSCNet
 from cmgan.signal import compressed_spectrum, waveform_of
 from tests.enhancement.inputs import Identity, noise, tones
@@ -42,6 +45,13 @@ class ConstantNan(nn.Module):
         return nan, nan
 
 
+@pytest.fixture
+def _short_windows(monkeypatch) -> None:
+    """Windows of 4.5 s for everything that is longer."""
+    monkeypatch.setattr(waveforms, "WHOLE_SECONDS", 4.5)
+    monkeypatch.setattr(waveforms, "WINDOW_SECONDS", 4.5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     samples=st.integers(1, 3000), seed=st.integers(0, 1000), scale=st.sampled_from([1e-6, 0.1, 1.0, 100.0])
@@ -54,18 +64,20 @@ def test_an_identity_model_returns_a_short_recording_of_any_length_and_level(sam
     np.testing.assert_allclose(enhanced, noisy, rtol=0, atol=1e-5 * np.abs(noisy).max())
 
 
+@pytest.mark.usefixtures("_short_windows")
 @pytest.mark.parametrize("samples", [63_999, 80_000, 80_001, 160_037, 300_000])
 def test_an_identity_model_returns_a_long_recording_with_no_trace_of_the_joins(rng, samples):
     noisy = noise(rng, samples)
-    enhanced = enhance(Identity(), noisy, 16_000, windowing=Windowing(4.5, 5))
+    enhanced = enhance(Identity(), noisy, 16_000)
     np.testing.assert_allclose(enhanced, noisy, rtol=0, atol=1e-5 * np.abs(noisy).max())
 
 
+@pytest.mark.usefixtures("_short_windows")
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("seconds", [0.3, 6.0])
 def test_another_sample_rate_is_resampled_and_back(rate, seconds):
     noisy = tones(rate, seconds, (220.0, 1000.0, 3100.0))
-    enhanced = enhance(Identity(), noisy, rate, windowing=Windowing(4.5, 4.5))
+    enhanced = enhance(Identity(), noisy, rate)
     assert enhanced.shape == noisy.shape
     inner = slice(rate // 50, -rate // 50)
     assert np.abs(enhanced[inner] - noisy[inner]).max() < 1e-4
@@ -122,17 +134,19 @@ def test_windows_cover_every_frame_share_their_overlap_and_stay_within_the_longe
     assert all(a + length - b >= 200 for a, b in pairwise(starts))
 
 
-def test_windows_equal_the_whole_recording_for_a_model_of_local_context(rng):
+def test_windows_equal_the_whole_recording_for_a_model_of_local_context(rng, request):
     # Loud and quiet parts: a gain for each window would change the model's input level from window to window.
     noisy = noise(rng, 12 * 16_000) * np.repeat([1.0, 0.05, 0.4, 0.02], 3 * 16_000).astype(np.float32)
     whole = enhance(LocalContext(), noisy, 16_000)
-    windows = enhance(LocalContext(), noisy, 16_000, windowing=Windowing(4.5, 4.5))
+    request.getfixturevalue("_short_windows")
+    windows = enhance(LocalContext(), noisy, 16_000)
     np.testing.assert_allclose(windows, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
+@pytest.mark.usefixtures("_short_windows")
 def test_windows_that_disagree_in_level_are_joined_without_a_jump():
     noisy = tones(16_000, 12, (200.0,))
-    enhanced = enhance(WindowLevel(), noisy, 16_000, windowing=Windowing(4.5, 4.5))
+    enhanced = enhance(WindowLevel(), noisy, 16_000)
     assert enhanced.max() > 1.4 * noisy.max()
     # A step from one level to the other would be 0.05 here; the wave's own steepest step at 1.5 is 0.012.
     assert np.abs(np.diff(enhanced)).max() < 1.03 * 1.5 * np.abs(np.diff(noisy)).max()
@@ -204,11 +218,6 @@ def test_unusable_input_is_refused_in_one_line(noisy, rate, message):
     with pytest.raises(ValueError, match=message) as refusal:
         enhance(Identity(), noisy, rate)
     assert "\n" not in str(refusal.value)
-
-
-def test_a_window_too_short_for_its_overlaps_is_refused():
-    with pytest.raises(ValueError, match="window_seconds"):
-        Windowing(window_seconds=4)
 
 
 def test_the_estimate_of_the_public_weights_equals_the_public_waveform(shared_folder):

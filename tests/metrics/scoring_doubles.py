@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cmgan.metrics.pesq_score import PesqScore
+from cmgan.metrics.pesq import PesqScore
 
 CRASH, HANG, RAISE = -1.0, -2.0, -3.0
 
@@ -34,7 +34,7 @@ def loaded_modules() -> list[str]:
     """What the process has imported once PESQ and the metrics are."""
     import sys
 
-    import cmgan.metrics.pesq_score
+    import cmgan.metrics.pesq
     import cmgan.metrics.speech
 
     return sorted({module.split(".")[0] for module in sys.modules} | {cmgan.__name__})

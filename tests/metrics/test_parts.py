@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from scipy.linalg import solve_toeplitz
 from scipy.signal import resample_poly
 
-from cmgan.metrics.composite import spectral_distances
-from cmgan.metrics.frames import power_spectrum, windowed_blocks
-from cmgan.metrics.intelligibility import stoi, stoi_at_10_khz
-from cmgan.metrics.linear_prediction import (
+from cmgan.metrics.composite import (
     autocorrelation,
     log_likelihood_ratio,
+    power_spectrum,
     prediction_polynomial,
+    spectral_distances,
+    windowed_blocks,
 )
-from cmgan.metrics.resampling import resample_to_10_khz
+from cmgan.metrics.intelligibility import resample_to_10_khz, stoi, stoi_at_10_khz
 from cmgan.metrics.snr import projection_gain, segmental_snr, si_sdr
 from tests.oracles.metrics import loop_llr, loop_segmental_snr, loop_si_sdr, loop_stoi, loop_wss
 from tests.speech_like import noisy_copy, speech_like

@@ -1,36 +1,8 @@
-"""The discriminator equals the published numbers."""
+"""The discriminator scores each sample of a batch by itself, between zero and one."""
 
-import json
-from pathlib import Path
-
-import numpy as np
-import pytest
 import torch
 
 from cmgan.models.discriminator import MetricDiscriminator
-
-
-def test_names_shapes_and_parameter_count_are_the_published_ones(shared_folder: Path) -> None:
-    published = json.loads((shared_folder / "parity" / "state_dict_shapes.json").read_text())
-    discriminator = MetricDiscriminator()
-    shapes = {name: list(value.shape) for name, value in discriminator.state_dict().items()}
-    assert shapes == published["discriminator"]
-    assert (
-        sum(p.numel() for p in discriminator.parameters()) == published["discriminator_parameters"] == 181_650
-    )
-
-
-@pytest.mark.parametrize("compared", ["clean", "est"])
-def test_score_equals_the_published_one(shared_folder: Path, compared: str) -> None:
-    with np.load(shared_folder / "parity" / "cmgan_c8.npz") as arrays:
-        fixture = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    discriminator = MetricDiscriminator(ndf=4)
-    discriminator.load_state_dict({k.removeprefix("D/"): v for k, v in fixture.items() if k.startswith("D/")})
-    clean = fixture["mid/clean_spec"].norm(dim=1, keepdim=True)
-    estimate = torch.cat([fixture["out/est_real"], fixture["out/est_imag"]], dim=1).norm(dim=1, keepdim=True)
-    with torch.no_grad():
-        score = discriminator.eval()(clean, clean if compared == "clean" else estimate)
-    torch.testing.assert_close(score, fixture[f"out/disc_{compared}"], rtol=1e-5, atol=0)
 
 
 def test_score_lies_between_zero_and_one_and_reaches_every_weight() -> None:

@@ -6,9 +6,18 @@ import numpy as np
 from scipy.linalg import toeplitz
 from scipy.signal import resample_poly
 
-from cmgan.metrics.spectral_slope import BANDWIDTHS, CENTRES
-
 FRAME, HOP, FFT, ORDER = 480, 120, 1024, 16
+# Hz, as printed by Klatt 1982 and in Hu & Loizou's wss.m.
+# fmt: off
+CENTRES = (
+    50, 120, 190, 260, 330, 400, 470, 540, 617.372, 703.378, 798.717, 904.128, 1020.38, 1148.30, 1288.72, 1442.54,
+    1610.70, 1794.16, 1993.93, 2211.08, 2446.71, 2701.97, 2978.04, 3276.17, 3597.63,
+)
+BANDWIDTHS = (
+    70, 70, 70, 70, 70, 70, 70, 77.3724, 86.0056, 95.3398, 105.411, 116.256, 127.914, 140.423, 153.823, 168.154,
+    183.457, 199.776, 217.153, 235.631, 255.255, 276.072, 298.126, 321.465, 346.136,
+)
+# fmt: on
 
 
 def loop_segmental_snr(clean: np.ndarray, estimate: np.ndarray) -> float:

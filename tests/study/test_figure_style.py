@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from cmgan.study.arm_styles import arm_style
+from cmgan.study.arms import arm_style
 from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH, figure_style
 from cmgan.study.pipeline.profile import read_settings
-from cmgan.study.report.redraw import PLOTS
-from cmgan.study.training.arm_plots import OVERLAID_ARMS
+from cmgan.study.report.figures import FIGURES
+from cmgan.study.training.plots import OVERLAID_ARMS
 
 mpl.use("agg")
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "notebooks" / "profiles"
 DRAWN = [
-    file for file in sorted((ROOT / "results" / "reference").glob("*/figures/*.csv")) if file.stem in PLOTS
+    file for file in sorted((ROOT / "results" / "reference").glob("*/figures/*.csv")) if file.stem in FIGURES
 ]
 TALLEST = 9.0  # inches of text on a page
 
@@ -27,7 +27,7 @@ TALLEST = 9.0  # inches of text on a page
 @pytest.mark.parametrize("file", DRAWN, ids=lambda file: file.stem)
 def test_a_figure_fills_a_column_or_the_page_with_text_of_7_to_9_points(file):
     with figure_style():
-        figure = PLOTS[file.stem](pd.read_csv(file))
+        figure = FIGURES[file.stem].plot(pd.read_csv(file))
     width, height = figure.get_size_inches()
     sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()}
     plt.close(figure)

@@ -3,19 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from cmgan.study.statistics import (
-    Interval,
-    equivalent,
-    hierarchical_difference,
-    interquartile_mean,
+    cluster_rank_correlation,
     mean_interval,
-    paired_difference,
+    paired_table,
     proportion_interval,
     seed_interval,
 )
+from cmgan.study.training.tables import spread
 
 
 def test_bootstrap_interval_covers_the_mean_about_as_often_as_it_says(rng):
@@ -75,7 +74,6 @@ def test_single_value_has_an_estimate_without_bounds():
     for interval in (mean_interval([2.5], 0), seed_interval([2.5])):
         assert interval.estimate == 2.5
         assert np.isnan([interval.low, interval.high]).all()
-        assert not interval.excludes(0)
 
 
 def test_nothing_but_missing_values_gives_no_estimate():
@@ -95,106 +93,98 @@ def test_same_seed_gives_the_same_interval(rng):
     assert mean_interval(values, 7) != mean_interval(values, 8)
 
 
-def test_pairing_removes_the_spread_that_both_sides_share(rng):
-    utterances = rng.normal(0, 10, size=50)
-    interval = paired_difference(utterances + 0.2 + rng.normal(0, 0.1, 50), utterances, 0)
-    assert interval.low < 0.2 < interval.high
-    assert interval.high - interval.low < 0.1
-
-
-def test_pair_with_a_gap_on_either_side_is_dropped():
-    interval = paired_difference([1.0, np.nan, 3.0, 5.0], [0.0, 1.0, np.nan, 3.0], 0)
-    assert (interval.estimate, interval.n, interval.dropped) == (1.5, 2, 2)
-
-
-def test_unequal_lengths_are_refused():
-    with pytest.raises(ValueError, match="cannot be paired"):
-        paired_difference([1.0], [1.0, 2.0], 0)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.floats(-5, 5), min_size=2, max_size=12), st.floats(-3, 3))
-def test_difference_shifts_with_the_first_side(values, shift):
-    base = paired_difference(values, np.zeros(len(values)), 0)
-    moved = paired_difference(np.asarray(values) + shift, np.zeros(len(values)), 0)
-    assert moved.estimate == pytest.approx(base.estimate + shift, abs=1e-9)
-
-
 def frame_of(differences: np.ndarray) -> pd.DataFrame:
     """Two arms whose difference is `differences` (seeds, utterances)."""
     rows = [
-        {"arm": arm, "seed": seed, "id": f"u{i}", "pesq": 2 + i / 10 + (value if arm == "new" else 0)}
+        {"arm": arm, "seed": seed, "id": f"u{i}", "pesq": 2 + 10 * i + (value if arm == "new" else 0)}
         for (seed, i), value in np.ndenumerate(differences)
         for arm in ("new", "old")
     ]
     return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
 
+def mean_difference(frame: pd.DataFrame):
+    return spread(paired_table(frame, "new", "old", "pesq"))
+
+
+def test_pairing_removes_the_spread_that_both_sides_share(rng):
+    both = mean_difference(frame_of(0.2 + rng.normal(0, 0.1, (1, 50))))
+    assert both.low < 0.2 < both.high
+    assert both.high - both.low < 0.1
+
+
 def test_spread_over_seeds_and_over_utterances_is_told_apart(rng):
-    by_utterance = frame_of(0.5 + np.tile(rng.normal(0, 0.3, 30), (3, 1)))
-    by_seed = frame_of(0.5 + np.tile([[-0.3], [0.0], [0.3]], (1, 30)))
-    utterances = hierarchical_difference(by_utterance, "new", "old", "pesq", 0)
-    seeds = hierarchical_difference(by_seed, "new", "old", "pesq", 0)
-    assert width(utterances.over_utterances) > 0.1 > 1e-6 > width(utterances.over_seeds)
-    assert width(seeds.over_seeds) > 1 > 1e-6 > width(seeds.over_utterances)
-    assert seeds.by_seed == pytest.approx((0.2, 0.5, 0.8))
-    assert (seeds.over_seeds.n, seeds.over_utterances.n) == (3, 30)
+    utterances = mean_difference(frame_of(0.5 + np.tile(rng.normal(0, 0.3, 30), (3, 1))))
+    seeds = mean_difference(frame_of(0.5 + np.tile([[-0.3], [0.0], [0.3]], (1, 30))))
+    assert utterances.high - utterances.low > 0.1 > 1e-6 > utterances.seed_high - utterances.seed_low
+    assert seeds.seed_high - seeds.seed_low > 1 > 1e-6 > seeds.high - seeds.low
+    assert (seeds.smallest, seeds.largest) == pytest.approx((0.2, 0.8))
+    assert (seeds.seeds, seeds.utterances) == (3, 30)
 
 
 def test_utterance_that_failed_for_one_seed_is_left_out_of_all():
     frame = frame_of(np.array([[0.0, 1.0, 9.0], [0.0, 1.0, 9.0]]))
     frame.loc[(frame["id"] == "u2") & (frame["seed"] == 1) & (frame["arm"] == "new"), "pesq"] = np.nan
-    difference = hierarchical_difference(frame, "new", "old", "pesq", 0)
-    assert difference.over_utterances.estimate == pytest.approx(0.5)
-    assert difference.over_seeds.estimate == pytest.approx(0.5)
-    assert difference.over_utterances.dropped == difference.over_seeds.dropped == 1
+    difference = mean_difference(frame)
+    assert difference.mean == pytest.approx(0.5)
+    assert (difference.utterances, difference.missing) == (2, 1)
 
 
 def test_seed_that_only_one_arm_has_is_not_used():
     frame = frame_of(np.ones((2, 4)))
-    frame = frame[(frame["arm"] == "new") | (frame["seed"] == 0)]
-    difference = hierarchical_difference(frame, "new", "old", "pesq", 0)
-    assert difference.seeds == (0,)
-    assert difference.over_utterances.n == 4
-    assert difference.over_utterances.dropped == 0
+    table = paired_table(frame[(frame["arm"] == "new") | (frame["seed"] == 0)], "new", "old", "pesq")
+    assert list(table.columns) == [0]
+    assert table[0].tolist() == [1.0] * 4
 
 
 def test_arms_without_a_common_seed_give_no_difference():
     frame = frame_of(np.ones((2, 4)))
-    frame = frame[(frame["arm"] == "new") == (frame["seed"] == 0)]
-    difference = hierarchical_difference(frame, "new", "old", "pesq", 0)
-    assert difference.seeds == ()
-    assert np.isnan(difference.over_utterances.estimate)
+    difference = mean_difference(frame[(frame["arm"] == "new") == (frame["seed"] == 0)])
+    assert difference.seeds == 0
+    assert np.isnan(difference.mean)
 
 
 def test_row_that_occurs_twice_is_refused():
     frame = frame_of(np.ones((1, 2)))
-    with pytest.raises(ValueError, match="occurs twice"):
-        hierarchical_difference(pd.concat([frame, frame]), "new", "old", "pesq", 0)
+    with pytest.raises(ValueError, match=r"arm 'new', seed 0: utterance 'u\d' occurs twice"):
+        paired_table(pd.concat([frame, frame]), "new", "old", "pesq")
 
 
 def test_unknown_arm_is_refused():
     with pytest.raises(ValueError, match="no rows of arm 'other'"):
-        hierarchical_difference(frame_of(np.ones((1, 2))), "other", "old", "pesq", 0)
+        paired_table(frame_of(np.ones((1, 2))), "other", "old", "pesq")
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(-0.05, 0.08, True), (-0.05, 0.12, False), (-0.2, 0.0, False), (np.nan, np.nan, False)],
-)
-def test_equivalence_needs_the_whole_interval_within_the_margin(low, high, expected):
-    assert equivalent(Interval(0.0, low, high, 10), 0.1) is expected
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
+def test_rank_correlation_is_spearmans(pairs):
+    first, second = np.array(pairs).T
+    ours = cluster_rank_correlation(first, second, np.arange(len(first)), 0).estimate
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        assert np.isnan(ours)
+    else:
+        assert ours == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-9)
 
 
-def test_margin_must_be_positive():
-    with pytest.raises(ValueError, match="margin"):
-        equivalent(Interval(0.0, 0.0, 0.0, 1), 0.0)
+def test_interval_holds_the_true_rank_correlation_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    truth = 6 / np.pi * np.arcsin(0.25)
+    hits = 0
+    for _ in range(100):
+        first = rng.normal(size=100)
+        second = 0.5 * first + np.sqrt(0.75) * rng.normal(size=100)
+        interval = cluster_rank_correlation(first, second, np.arange(100), rng)
+        hits += interval.low <= truth <= interval.high
+    assert 88 <= hits <= 100
 
 
-def test_interquartile_mean_ignores_outliers_and_gaps():
-    assert interquartile_mean([1.0, 2.0, 3.0, 1000.0, np.nan]) == pytest.approx(2.5)
-    assert np.isnan(interquartile_mean([np.nan]))
+def test_values_that_hang_together_widen_the_interval_of_a_rank_correlation():
+    rng = np.random.default_rng(2)
+    first = np.repeat(rng.normal(size=30), 4)
+    second = np.repeat(rng.normal(size=30), 4)
+    clustered = cluster_rank_correlation(first, second, np.repeat(np.arange(30), 4), 0)
+    alone = cluster_rank_correlation(first, second, np.arange(120), 0)
+    assert width(clustered) > 1.5 * width(alone)
 
 
-def width(interval: Interval) -> float:
+def width(interval) -> float:
     return interval.high - interval.low

@@ -12,7 +12,7 @@ import yaml
 
 from cmgan.dataset import load_pairs
 from cmgan.job_environment import prepare_process
-from cmgan.metrics.pesq_score import pesq_score
+from cmgan.metrics.pesq import pesq_score
 from cmgan.recipe import Budget, budget_for
 from cmgan.study.arms import arm
 from cmgan.training.loop import train

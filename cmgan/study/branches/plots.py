@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmgan.study.arm_styles import NOISY_COLOUR, arm_label, arm_style
+from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
 from cmgan.study.branches.tables import TRUNK
 from cmgan.study.figure_files import TEXT_WIDTH
 

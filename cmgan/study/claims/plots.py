@@ -6,11 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmgan.study.claims.judging import JudgedRun
-from cmgan.study.claims.verdicts import Effect, Verdict
-from cmgan.study.claims.words import contrast
+from cmgan.study.arms import arm_label
+from cmgan.study.claims.effects import Effect
+from cmgan.study.claims.rules import Prediction, Verdict
+from cmgan.study.claims.verdicts import JudgedRun, judged_row
 from cmgan.study.figure_files import COLUMN_WIDTH
-from cmgan.study.margins import MARGIN_PESQ
+from cmgan.study.statistics import MARGIN_PESQ
 
 # Shape and filling tell the verdicts apart without colour.
 LOOKS = {
@@ -19,6 +20,16 @@ LOOKS = {
     Verdict.INCONCLUSIVE: {"marker": "D", "color": "0.35", "markerfacecolor": "white"},
 }
 ROW_HEIGHT = 0.27  # inches
+COLUMNS = (
+    *("prediction", "contrast", "verdict", "decides", "relation", "margin"),
+    *("estimate", "low95", "high95", "low", "high", "n", "unit", "seeds", "smallest", "largest"),
+)
+CONTRASTS = {
+    "final_difference": "{first} − {second}",
+    "best_difference": "best arm ({detail}) − {baseline}",
+    "fall_from_peak": "fall of {arm} from its peak",
+    "early_stopping_gain": "{arm}: stopped by {criterion} ({patience} epochs) − not stopped",
+}
 
 
 def pesq_effects(run: JudgedRun) -> pd.DataFrame:
@@ -27,31 +38,17 @@ def pesq_effects(run: JudgedRun) -> pd.DataFrame:
     Columns: prediction, contrast, verdict, decides, relation, margin, estimate, low95, high95, low, high (deciding
     interval), n, unit, seeds, smallest, largest (of the seeds' own estimates).
     """
-    judged = [one for claim in run.claims for one in claim.predictions]
-    judged += [control.judged for control in run.controls]
     rows = [
-        {
-            "prediction": one.prediction.id,
-            "contrast": contrast(one.prediction, one.found.detail),
-            "verdict": str(one.verdict),
-            "decides": one.prediction.decides,
-            "relation": one.prediction.rule.relation,
-            "margin": one.prediction.rule.margin,
-            "estimate": one.found.estimate,
-            "low95": one.found.low95,
-            "high95": one.found.high95,
-            "low": one.found.low,
-            "high": one.found.high,
-            "n": one.found.n,
-            "unit": one.found.unit,
-            "seeds": len(one.found.by_seed),
+        judged_row(one, run.level)
+        | {
+            "contrast": _contrast(one.prediction, one.found.detail),
             "smallest": min(one.found.by_seed, default=np.nan),
             "largest": max(one.found.by_seed, default=np.nan),
         }
-        for one in judged
-        if isinstance(one.found, Effect) and contrast(one.prediction)
+        for one in run.predictions
+        if isinstance(one.found, Effect) and one.prediction.function in CONTRASTS
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def claims_forest(frame: pd.DataFrame) -> Figure:
@@ -60,7 +57,12 @@ def claims_forest(frame: pd.DataFrame) -> Figure:
     Frame of `pesq_effects`. Each row's text stands above its interval, so that the figure fits one column.
     """
     figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 1.05 + ROW_HEIGHT * len(frame)))
-    reach = _reach(frame)
+    # All 95 % intervals and seeds are shown whole, deciding intervals up to half as far again.
+    inner, outer = (
+        np.nanmax(frame[names].abs().to_numpy(), initial=0.2)
+        for names in (["low95", "high95", "estimate", "smallest", "largest"], ["low", "high"])
+    )
+    reach = 1.08 * min(outer, 1.5 * inner)
     axis.axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
     axis.axvline(0, color="0.6", linewidth=0.8, zorder=1)
     for position, row in enumerate(frame.itertuples()):
@@ -82,10 +84,9 @@ def claims_forest(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _reach(frame: pd.DataFrame) -> float:
-    """Half the width of the axis: all 95 % intervals and seeds, deciding intervals up to twice as far."""
-    inner = np.nanmax(
-        frame[["low95", "high95", "estimate", "smallest", "largest"]].abs().to_numpy(), initial=0.2
-    )
-    outer = np.nanmax(frame[["low", "high"]].abs().to_numpy(), initial=0.2)
-    return 1.08 * min(outer, 1.5 * inner)
+def _contrast(prediction: Prediction, detail: str) -> str:
+    """What a prediction about the PESQ of trained networks compares, short enough for a figure."""
+    given = {name: arm_label(str(value)) for name, value in prediction.arguments.items()}
+    if given.get("criterion") == "pesq":
+        given["criterion"] = "PESQ"
+    return CONTRASTS[prediction.function].format(**given, detail=arm_label(detail))

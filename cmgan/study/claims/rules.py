@@ -1,7 +1,10 @@
 """The claims under test with their decision rules, read from claims.yaml and checked before anything is judged."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import inf
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Literal, get_args
@@ -9,18 +12,58 @@ from typing import Literal, get_args
 import yaml
 
 from cmgan.study.arms import arm
-from cmgan.study.claims.evidence_functions import DETERMINISTIC, Arguments, check_call
-from cmgan.study.claims.verdicts import Relation, Rule, Scale, Verdict, verdict_level
-from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.report.figure_words import WORDS
+from cmgan.study.claims import evidence
+from cmgan.study.claims.effects import Effect, Evidence, Missing, MissingEvidenceError, Scale
+from cmgan.study.objective import evidence as objective_evidence
+from cmgan.study.statistics import MARGIN_PESQ
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
-MARGINS = {"pesq": MARGIN_PESQ}
+FAMILY_ERROR = 0.05
+Relation = Literal["above", "below", "within"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 Role = Literal["collapse", "positive", "negative", "remainder"]
 ROLES: tuple[Role, ...] = get_args(Role)
-DECIDED = (Verdict.SUPPORTED.value, Verdict.REFUTED.value)
 ARM_ARGUMENTS = ("arm", "first", "second", "baseline")
+# A public function of these modules takes a run's evidence and the arguments that the claims file gives it.
+FUNCTIONS: dict[str, Callable[..., Effect]] = {
+    name: function
+    for module in (evidence, objective_evidence)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith("_")
+}
+# Minimising an objective is arithmetic on given clips: no chance that could err in a share of studies.
+DETERMINISTIC = frozenset(
+    name for name, function in FUNCTIONS.items() if function.__module__ == objective_evidence.__name__
+)
+
+
+class Verdict(StrEnum):
+    """What can be said of a prediction or a claim."""
+
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTABLE = "not testable at this scale"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the effect must be: above or below `margin`, or within ±margin of `around`."""
+
+    relation: Relation
+    margin: float
+    around: float = 0.0
+
+    def verdict(self, low: float, high: float) -> Verdict:
+        """Supported when the whole interval obeys the rule, refuted when none of it does, else inconclusive."""
+        lower, upper = {
+            "above": (self.margin, inf),
+            "below": (-inf, self.margin),
+            "within": (self.around - self.margin, self.around + self.margin),
+        }[self.relation]
+        if lower < low and high < upper:
+            return Verdict.SUPPORTED
+        return Verdict.REFUTED if high < lower or low > upper else Verdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True)
@@ -28,32 +71,30 @@ class Prediction:
     """What must be so: a rule on one effect, given as the name of an evidence function and its arguments.
 
     decides: whether it enters the claim's verdict or is only shown beside it. scale: how to write the margin where
-    no effect was found.
+    no effect was found. role: of a control, which has to appear if the study works, or may remain unexplained
+    (`remainder`); without a control of role `collapse` no claim about the collapse is decided.
     """
 
     id: str
     says: str
     function: str
-    arguments: Arguments
+    arguments: dict[str, str | int | float | list]
     rule: Rule
     decides: bool = True
     scale: Scale = "plain"
+    role: Role | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:
         """Arms whose training the effect needs."""
         return tuple(str(self.arguments[name]) for name in ARM_ARGUMENTS if name in self.arguments)
 
-
-@dataclass(frozen=True)
-class Control:
-    """What has to appear if the study works, or may remain unexplained (role `remainder`).
-
-    role `collapse`: without it no claim about the collapse is decided.
-    """
-
-    role: Role
-    prediction: Prediction
+    def find(self, run: Evidence) -> Effect | Missing:
+        """The effect in a run, or why there is none."""
+        try:
+            return FUNCTIONS[self.function](run, **self.arguments)
+        except MissingEvidenceError as error:
+            return Missing(str(error))
 
 
 @dataclass(frozen=True)
@@ -72,10 +113,10 @@ class Claim:
     title: str
     sentence: str
     source: str
-    about_collapse: bool
     figures: tuple[str, ...]
     predictions: tuple[Prediction, ...]
     advice: dict[Verdict, Advice]
+    about_collapse: bool = False
     note: str = ""
 
 
@@ -84,17 +125,18 @@ class Claims:
     """Everything in the claims file."""
 
     claims: tuple[Claim, ...]
-    controls: tuple[Control, ...]
+    controls: tuple[Prediction, ...]
 
     @property
     def level(self) -> float:
-        """Level of the intervals that decide: corrected for everything in the file, whatever a run tests.
+        """Level of each interval that decides, so that all of them together err with at most FAMILY_ERROR.
 
-        Predictions about the objective's minimum count in no family (see `DETERMINISTIC`).
+        Bonferroni over everything in the file, whatever a run tests. Predictions about the objective's minimum
+        count in no family (see `DETERMINISTIC`).
         """
         predictions = [prediction for claim in self.claims for prediction in claim.predictions]
         drawn = [prediction for prediction in predictions if prediction.function not in DETERMINISTIC]
-        return verdict_level(len(drawn) + len(self.controls))
+        return 1 - FAMILY_ERROR / (len(drawn) + len(self.controls))
 
 
 def read_claims(path: Path = CLAIMS_FILE) -> Claims:
@@ -105,93 +147,85 @@ def read_claims(path: Path = CLAIMS_FILE) -> Claims:
         raise ValueError(f"{path}: not YAML ({error})".replace("\n", " ")) from None
     try:
         _check_keys("the file", content, ("controls", "claims"))
-        claims = tuple(_claim(entry) for entry in content["claims"])
-        controls = tuple(_control(entry) for entry in content["controls"])
+        claims = tuple(map(_claim, content["claims"]))
+        controls = tuple(map(_control, content["controls"]))
+        names = [entry.id for entry in claims + controls]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the id {name} occurs twice")
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
-    names = [claim.id for claim in claims] + [control.prediction.id for control in controls]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{path.name}: the id {name} occurs twice")
     return Claims(claims, controls)
 
 
 def _claim(entry: object) -> Claim:
-    _check_keys(
-        "a claim",
-        entry,
-        ("id", "title", "sentence", "source", "figures", "predictions", "advice"),
-        ("about_collapse", "note"),
-    )
-    name = entry["id"]
+    required = ("id", "title", "sentence", "source", "figures", "predictions", "advice")
+    _check_keys("a claim", entry, required, ("about_collapse", "note"))
+    name, parts = entry["id"], entry["predictions"]
     predictions = tuple(
-        _prediction(f"{name}{letter}", part)
-        for letter, part in zip(ascii_lowercase, entry["predictions"], strict=False)
+        _prediction(f"{name}{letter}", part) for letter, part in zip(ascii_lowercase, parts, strict=False)
     )
     if not any(prediction.decides for prediction in predictions):
         raise ValueError(f"{name}: no prediction decides it")
-    for figure in entry["figures"]:
-        if figure not in WORDS:
-            raise ValueError(f"{name}: unknown figure {figure!r}")
-    return Claim(
-        name,
-        entry["title"],
-        entry["sentence"],
-        entry["source"],
-        entry.get("about_collapse", False),
-        tuple(entry["figures"]),
-        predictions,
-        _advice(name, entry["advice"]),
-        entry.get("note", "").strip(),
-    )
+    converted = {
+        "figures": tuple(entry["figures"]),
+        "predictions": predictions,
+        "advice": _advice(name, entry["advice"]),
+        "note": entry.get("note", "").strip(),
+    }
+    return Claim(**entry | converted)
 
 
-def _control(entry: object) -> Control:
+def _control(entry: object) -> Prediction:
     _check_keys("a control", entry, ("id", "role", "says", "effect"), ("around", *RELATIONS))
     if entry["role"] not in ROLES:
         raise ValueError(f"{entry['id']}: role {entry['role']!r} is none of {', '.join(ROLES)}")
     rest = {key: value for key, value in entry.items() if key not in ("id", "role")}
-    return Control(entry["role"], _prediction(entry["id"], rest))
+    return replace(_prediction(entry["id"], rest), role=entry["role"])
 
 
 def _prediction(name: str, entry: object) -> Prediction:
     _check_keys(name, entry, ("says", "effect"), ("around", "beside", *RELATIONS))
-    if not isinstance(entry["effect"], Mapping) or len(entry["effect"]) != 1:
-        raise ValueError(
-            f"{name}: effect is {entry['effect']!r}: give one evidence function with its arguments"
-        )
-    ((function, arguments),) = entry["effect"].items()
+    effect = entry["effect"]
+    if not isinstance(effect, Mapping) or len(effect) != 1:
+        raise ValueError(f"{name}: effect is {effect!r}: give one evidence function with its arguments")
+    ((function, arguments),) = effect.items()
     relations = [relation for relation in RELATIONS if relation in entry]
     if len(relations) != 1:
         raise ValueError(f"{name}: give exactly one of {', '.join(RELATIONS)}")
-    given = entry[relations[0]]
-    margin = MARGINS.get(given, given)
-    if not isinstance(margin, int | float) or (relations[0] == "within" and margin <= 0):
-        raise ValueError(f"{name}: margin {margin!r}: use a number or one of {', '.join(MARGINS)}")
-    rule = Rule(relations[0], float(margin), float(entry.get("around", 0.0)))
+    (relation,) = relations
+    is_pesq = entry[relation] == "pesq"
+    margin = MARGIN_PESQ if is_pesq else entry[relation]
+    if not isinstance(margin, int | float) or (relation == "within" and margin <= 0):
+        raise ValueError(f"{name}: margin {margin!r}: use a number or one of pesq")
     prediction = Prediction(
         name,
         entry["says"],
         function,
         arguments or {},
-        rule,
+        Rule(relation, float(margin), float(entry.get("around", 0.0))),
         decides=not entry.get("beside", False),
-        scale="pesq" if given == "pesq" else "plain",
+        scale="pesq" if is_pesq else "plain",
     )
+    if function not in FUNCTIONS:
+        known = ", ".join(sorted(FUNCTIONS))
+        raise ValueError(f"{name}: unknown evidence {function!r}: use one of {known}")
     try:
-        check_call(function, prediction.arguments)
+        inspect.signature(FUNCTIONS[function]).bind(None, **prediction.arguments)
         for needed in prediction.arms:
             arm(needed)
+    except TypeError as error:
+        raise ValueError(f"{name}: evidence {function}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     return prediction
 
 
 def _advice(name: str, entry: object) -> dict[Verdict, Advice]:
-    _check_keys(f"{name}, advice", entry, (), DECIDED)
+    _check_keys(f"{name}, advice", entry, (), (Verdict.SUPPORTED.value, Verdict.REFUTED.value))
     advice = {}
     for verdict, given in entry.items():
-        if not isinstance(given, Mapping) or len(given) != 1 or not set(given) <= {"change", "leave"}:
+        if not isinstance(given, Mapping) or list(given) not in (["change"], ["leave"]):
             raise ValueError(f"{name}, advice if {verdict}: give one of change and leave with a sentence")
         ((kind, text),) = given.items()
         advice[Verdict(verdict)] = Advice(kind, text)

@@ -1,11 +1,15 @@
-"""What the verdicts say and what they mean for one's own code, in words put together from the judged run."""
+"""What the verdicts say and what they mean for one's own code, as sentences and tables put together from them."""
 
-from cmgan.study.arm_styles import arm_label
-from cmgan.study.claims.judging import Judged, JudgedClaim, JudgedControl, JudgedRun
-from cmgan.study.claims.rules import Prediction
-from cmgan.study.claims.verdicts import FAMILY_ERROR, Effect, Missing, Rule, Scale, Verdict
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cmgan.study.claims.effects import Effect, Missing, Scale
+from cmgan.study.claims.rules import FAMILY_ERROR, Verdict
+from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
 from cmgan.study.comparison.words import bounds, in_words, number
-from cmgan.study.margins import MARGIN_PESQ
+from cmgan.study.report.tables import Table
+from cmgan.study.statistics import MARGIN_PESQ
 
 STYLES: dict[Scale, str] = {
     "pesq": "+.2f",
@@ -14,7 +18,6 @@ STYLES: dict[Scale, str] = {
     "plain": ".2f",
     "outcome": ".0f",
 }
-CRITERIA = {"loss": "loss", "pesq": "PESQ"}
 TINY = 0.005  # below this, two decimals would show nothing
 ROLE_WORDS = {
     "collapse": "The collapse",
@@ -22,6 +25,14 @@ ROLE_WORDS = {
     "negative": "Negative control",
     "remainder": "Besides the claims",
 }
+# Whether what a control says did appear.
+APPEARED = {
+    Verdict.SUPPORTED: "yes",
+    Verdict.REFUTED: "no",
+    Verdict.INCONCLUSIVE: "not certain",
+    Verdict.NOT_TESTABLE: "not known",
+}
+UNDECIDED = (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)
 
 
 def effect_in_words(found: Effect | Missing) -> str:
@@ -51,48 +62,26 @@ def sample_in_words(found: Effect) -> str:
     return f"{found.n} {found.unit}" + (f" × {seeds} seed{'s' * (seeds != 1)}" if seeds else "")
 
 
-def rule_in_words(rule: Rule, scale: Scale = "plain") -> str:
-    """The rule with its margin, e.g. "above 0.1 PESQ"."""
-    share = scale in ("share", "relative")
+def rule_of(judged: Judged) -> str:
+    """The rule of a judged prediction with its margin, in the unit of what was found, e.g. "above 0.1 PESQ"."""
+    rule, found = judged.prediction.rule, judged.found
+    scale = found.scale if isinstance(found, Effect) else judged.prediction.scale
     if scale == "outcome":
         return "yes" if rule.relation == "above" else "no"
-    unit = " PESQ" if scale == "pesq" else ""
+    share, unit = scale in ("share", "relative"), " PESQ" if scale == "pesq" else ""
     margin, around = (f"{100 * value:g} %" if share else f"{value:g}" for value in (rule.margin, rule.around))
     if rule.relation == "within":
         return f"within {margin} of {around}{unit}" if rule.around else f"within ±{margin}{unit}"
     return f"{rule.relation} {margin}{unit}"
 
 
-def contrast(prediction: Prediction, detail: str = "") -> str:
-    """What a prediction about the PESQ of trained networks compares, short enough for a figure; empty for others."""
-    given = {name: arm_label(str(value)) for name, value in prediction.arguments.items()}
-    match prediction.function:
-        case "final_difference":
-            return f"{given['first']} − {given['second']}"
-        case "best_difference":
-            return f"best arm ({arm_label(detail)}) − {given['baseline']}"
-        case "fall_from_peak":
-            return f"fall of {given['arm']} from its peak"
-        case "early_stopping_gain":
-            criterion = CRITERIA[given["criterion"]]
-            return f"{given['arm']}: stopped by {criterion} ({given['patience']} epochs) − not stopped"
-    return ""
-
-
 def verdicts_in_words(run: JudgedRun) -> str:
     """How many claims have which verdict, and which."""
-    parts = []
-    for verdict in Verdict:
-        names = [claim.claim.id for claim in run.claims if claim.verdict == verdict]
-        if names:
-            parts.append(f"{len(names)} {verdict} ({', '.join(names)})")
+    by_verdict = {
+        verdict: [one.claim.id for one in run.claims if one.verdict == verdict] for verdict in Verdict
+    }
+    parts = [f"{len(ids)} {verdict} ({', '.join(ids)})" for verdict, ids in by_verdict.items() if ids]
     return f"{len(run.claims)} claims: {'; '.join(parts)}."
-
-
-def rule_of(judged: Judged) -> str:
-    """The rule of a judged prediction, with the unit of what was found."""
-    scale = judged.found.scale if isinstance(judged.found, Effect) else judged.prediction.scale
-    return rule_in_words(judged.prediction.rule, scale)
 
 
 def rules_in_words(run: JudgedRun) -> list[str]:
@@ -116,23 +105,21 @@ def rules_in_words(run: JudgedRun) -> list[str]:
 
 def controls_in_words(run: JudgedRun) -> list[str]:
     """Whether what must appear did, a sentence a control (Markdown)."""
-    return [_control_in_words(control) for control in run.controls if control.control.role != "remainder"]
+    return [_control_in_words(control) for control in run.controls if control.prediction.role != "remainder"]
 
 
 def to_change(run: JudgedRun) -> list[str]:
     """What to change in one's code, the largest effect on PESQ first, each with its evidence (Markdown)."""
-    return [
-        f"**{claim.claim.advice[claim.verdict].text}** {_evidence_of(claim)}"
-        for claim in sorted(_advised(run, "change"), key=_effect_on_pesq, reverse=True)
-    ]
+
+    def effect_on_pesq(claim: JudgedClaim) -> float:
+        return max((abs(judged.found.estimate) for judged in _about_pesq(claim.deciding)), default=0.0)
+
+    return _advice_of(sorted(run.claims, key=effect_on_pesq, reverse=True), "change")
 
 
 def to_leave(run: JudgedRun) -> list[str]:
     """What not to bother with, with the evidence for each line (Markdown)."""
-    return [
-        f"**{claim.claim.advice[claim.verdict].text}** {_evidence_of(claim)}"
-        for claim in _advised(run, "leave")
-    ]
+    return _advice_of(run.claims, "leave")
 
 
 def points_towards(run: JudgedRun) -> list[str]:
@@ -143,15 +130,14 @@ def points_towards(run: JudgedRun) -> list[str]:
     lines = []
     for claim in run.claims:
         advice = claim.claim.advice.get(Verdict.SUPPORTED)
-        undecided = claim.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)
-        about_pesq = [judged for judged in claim.deciding if _is_about_pesq(judged)]
-        leanings = [judged.leaning for judged in about_pesq or claim.deciding]
-        refuted = any(judged.leaning == Verdict.REFUTED for judged in claim.deciding)
-        if advice and undecided and Verdict.SUPPORTED in leanings and not refuted:
+        leanings = [judged.leaning for judged in claim.deciding]
+        telling = [judged.leaning for judged in _about_pesq(claim.deciding) or claim.deciding]
+        clear = Verdict.SUPPORTED in telling and Verdict.REFUTED not in leanings
+        if advice and claim.verdict in UNDECIDED and clear:
             evidence = "; ".join(
                 f"“{judged.prediction.says}”: {effect_in_words(judged.found)}"
-                for judged in claim.deciding
-                if judged.leaning == Verdict.SUPPORTED
+                for judged, leaning in zip(claim.deciding, leanings, strict=True)
+                if leaning == Verdict.SUPPORTED
             )
             lines.append(f"**{advice.text}** ({claim.claim.id}; {evidence}) Not decided: {claim.reason}.")
     return lines
@@ -159,77 +145,109 @@ def points_towards(run: JudgedRun) -> list[str]:
 
 def unknown(run: JudgedRun) -> list[str]:
     """What this run leaves open, what it would take, and what no claim explains (Markdown)."""
-    lines = [_control_in_words(control) for control in run.controls if control.control.role == "remainder"]
+    lines = [_control_in_words(control) for control in run.controls if control.prediction.role == "remainder"]
     for claim in run.claims:
-        if claim.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE):
-            arms = _arms_to_run(claim)
-            needed = f" To run: {in_words(f'`{arm}`' for arm in arms)}." if arms else ""
+        if claim.verdict in UNDECIDED:
+            title, reason = claim.claim.title, claim.reason
+            # An abbreviation keeps its capitals.
+            title = title if title[:2].isupper() else f"{title[0].lower()}{title[1:]}"
+            arms = dict.fromkeys(
+                f"`{arm}`"
+                for judged in claim.deciding
+                for arm in judged.prediction.arms
+                if isinstance(judged.found, Missing) and f"arm {arm} was not run" in judged.found.reason
+            )
+            needed = f" To run: {in_words(arms)}." if arms else ""
             lines.append(
-                f"{claim.claim.id}, {_lowered(claim.claim.title)}: {claim.verdict}. {_sentence(claim.reason)}{needed}"
+                f"{claim.claim.id}, {title}: {claim.verdict}. {reason[0].upper()}{reason[1:]}.{needed}"
             )
     return lines
 
 
-def _control_in_words(control: JudgedControl) -> str:
-    judged = control.judged
-    if control.met:
-        outcome = "yes"
-    elif isinstance(judged.found, Missing):
-        outcome = "not known"
-    else:
-        outcome = "no" if judged.verdict == Verdict.REFUTED else "not certain"
-    return (
-        f"{ROLE_WORDS[control.control.role]} ({judged.prediction.id}): {judged.prediction.says}? **{outcome}** "
-        f"({effect_in_words(judged.found)})"
+def claims_text(run: JudgedRun) -> pd.DataFrame:
+    """The table of claims as text: claim, title, verdict, effect (of the prediction that stands for it), why."""
+    rows = []
+    for claim in run.claims:
+        leading = claim.leading
+        is_found = isinstance(leading.found, Effect)
+        effect = f"{leading.prediction.says}: {effect_in_words(leading.found)}" if is_found else ""
+        rows.append((claim.claim.id, claim.claim.title, str(claim.verdict), effect, claim.reason))
+    return pd.DataFrame(rows, columns=["claim", "title", "verdict", "effect", "why not decided"])
+
+
+def predictions_text(run: JudgedRun) -> pd.DataFrame:
+    """Every prediction and control as text: prediction, what it says, its rule, what was found, its verdict."""
+    rows = [
+        {
+            "prediction": one.prediction.id,
+            "if it holds": one.prediction.says + ("" if one.prediction.decides else " (decides nothing)"),
+            "rule": rule_of(one),
+            "found": effect_in_words(one.found),
+            "verdict": str(one.verdict),
+        }
+        for one in run.predictions
+    ]
+    return pd.DataFrame(rows)
+
+
+def claims_markdown(run: JudgedRun) -> str:
+    """The table of claims in Markdown, for a README: claim, verdict, and the effect or why there is no verdict."""
+    rows = [
+        f"| {claim} {title} | {verdict} | {effect or why} |\n"
+        for claim, title, verdict, effect, why in claims_text(run).itertuples(index=False)
+    ]
+    return "".join(["| claim | verdict | on what |\n", "|---|---|---|\n", *rows])
+
+
+def claims_table(run: JudgedRun) -> Table:
+    """Verdict, effect and n of every claim, for a paper."""
+    rows = [
+        {
+            "": claim.claim.id,
+            "claim": claim.claim.title,
+            "verdict": str(claim.verdict),
+            "effect, 95 % interval": estimate_in_words(found) if isinstance(found, Effect) else "–",
+            "n": sample_in_words(found) if isinstance(found, Effect) else "–",
+        }
+        for claim, found in ((claim, claim.leading.found) for claim in run.claims)
+    ]
+    return Table(
+        "claims",
+        "Verdicts on the claims",
+        "Effect of the prediction that stands for each claim with its 95 % interval over n; verdicts are decided by "
+        f"intervals of {100 * run.level:.2f} % and need every seed to agree.",
+        claims_frame(run),
+        pd.DataFrame(rows),
     )
 
 
-def _advised(run: JudgedRun, kind: str) -> list[JudgedClaim]:
-    return [
-        claim
-        for claim in run.claims
-        if claim.verdict in claim.claim.advice and claim.claim.advice[claim.verdict].kind == kind
-    ]
-
-
-def _effect_on_pesq(claim: JudgedClaim) -> float:
-    effects = [judged.found for judged in claim.deciding if _is_about_pesq(judged)]
-    return max((abs(effect.estimate) for effect in effects), default=0.0)
-
-
-def _is_about_pesq(judged: Judged) -> bool:
-    return isinstance(judged.found, Effect) and judged.found.scale == "pesq"
-
-
 def _style_of(found: Effect) -> str:
-    style = STYLES[found.scale]
-    if max(abs(found.estimate), abs(found.high95)) < TINY:
-        return ".1g" if found.estimate else style
-    return style
+    if found.estimate and max(abs(found.estimate), abs(found.high95)) < TINY:
+        return ".1g"
+    return STYLES[found.scale]
 
 
-def _evidence_of(claim: JudgedClaim) -> str:
-    parts = [
-        f"“{judged.prediction.says}” {judged.verdict}: {effect_in_words(judged.found)}"
-        for judged in claim.deciding
-        if judged.verdict == claim.verdict
-    ]
-    return f"({claim.claim.id}; {'; '.join(parts)})"
+def _control_in_words(control: Judged) -> str:
+    prediction = control.prediction
+    return (
+        f"{ROLE_WORDS[prediction.role]} ({prediction.id}): {prediction.says}? **{APPEARED[control.verdict]}** "
+        f"({effect_in_words(control.found)})"
+    )
 
 
-def _arms_to_run(claim: JudgedClaim) -> list[str]:
-    arms = [
-        arm
-        for judged in claim.deciding
-        for arm in judged.prediction.arms
-        if isinstance(judged.found, Missing) and f"arm {arm} was not run" in judged.found.reason
-    ]
-    return list(dict.fromkeys(arms))
+def _advice_of(claims: Sequence[JudgedClaim], kind: str) -> list[str]:
+    lines = []
+    for claim in claims:
+        advice = claim.claim.advice.get(claim.verdict)
+        if advice and advice.kind == kind:
+            evidence = "; ".join(
+                f"“{judged.prediction.says}” {judged.verdict}: {effect_in_words(judged.found)}"
+                for judged in claim.deciding
+                if judged.verdict == claim.verdict
+            )
+            lines.append(f"**{advice.text}** ({claim.claim.id}; {evidence})")
+    return lines
 
 
-def _lowered(title: str) -> str:
-    return title if title[:2].isupper() else f"{title[0].lower()}{title[1:]}"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+def _about_pesq(deciding: Sequence[Judged]) -> list[Judged]:
+    return [one for one in deciding if isinstance(one.found, Effect) and one.found.scale == "pesq"]

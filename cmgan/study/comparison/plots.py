@@ -1,48 +1,56 @@
-"""Figures of the finished arms: final metrics and differences between arms, with their intervals."""
+"""Figures of test scores: of one arm, and of all arms of a run. Each takes one frame, which its CSV holds."""
+
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.transforms import ScaledTranslation
 
-from cmgan.study.arm_styles import NOISY_COLOUR, WHITE_EDGE, arm_label, arm_rows, arm_style
-from cmgan.study.figure_files import TEXT_WIDTH
-from cmgan.study.margins import MARGIN_PESQ
+from cmgan.metrics.speech import METRICS
+from cmgan.study.arms import NOISY_COLOUR, WHITE_EDGE, arm_label, arm_rows, arm_style
+from cmgan.study.comparison.evaluation import FAMILIES
+from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
 from cmgan.study.run_results import NOISY
+from cmgan.study.statistics import MARGIN_PESQ
 
-METRIC_LABELS = {
-    "pesq": "PESQ",
-    "ssnr": "segmental SNR (dB)",
-    "si_sdr": "SI-SDR (dB)",
-    "stoi": "STOI",
-    "csig": "CSIG",
-    "cbak": "CBAK",
-    "covl": "COVL",
-    "gain": "gain of the estimate",
-}
+INCHES_ASIDE = 0.07
+
+
+def improvement_by_utterance(frame: pd.DataFrame) -> Figure:
+    """Enhanced against noisy value of each utterance; above the diagonal is better. Frame of `improvements`."""
+    figure, axes = plt.subplots(1, 4, figsize=(TEXT_WIDTH, 2.0))
+    for axis, (metric, values) in zip(axes, frame.groupby("metric", sort=False), strict=True):
+        rows = values.dropna()
+        sns.scatterplot(rows, x="noisy", y="enhanced", ax=axis, s=14, color="C0")
+        if len(rows):
+            ends = (rows[["noisy", "enhanced"]].min().min(), rows[["noisy", "enhanced"]].max().max())
+            axis.plot(ends, ends, color="0.4", linestyle=":", linewidth=1)
+        axis.set_title(f"{METRICS[metric]}\n(n = {len(rows)} utterances)")
+        axis.set(xlabel="noisy", ylabel="enhanced" if axis is axes[0] else "")
+    return figure
 
 
 def final_metrics(frame: pd.DataFrame) -> Figure:
     """Mean of each metric on the test utterances by arm, with its interval over utterances; noisy is the baseline.
 
-    Columns: those of `comparison.final_metrics`.
+    Columns: those of `evaluation.final_metrics`.
     """
-    arms = [arm for arm in frame["arm"].unique() if arm != NOISY]
-    figure, axes = _metric_grid(len(arms))
-    for axis, (metric, label) in zip(axes.flat, METRIC_LABELS.items(), strict=True):
-        rows = frame[frame["metric"] == metric].set_index("arm")
-        if NOISY in rows.index:
-            noisy = rows.loc[NOISY]
-            axis.axvspan(noisy["low"], noisy["high"], color="0.88", zorder=0, linewidth=0)
-            axis.axvline(noisy["mean"], color=NOISY_COLOUR, linestyle=":", linewidth=1)
-        arm_rows(axis, arms)
-        for position, arm in enumerate(arms):
-            _dot(axis, position, arm, *rows.loc[arm, ["mean", "low", "high"]])
-        axis.set_title(label)
-    counts = frame[frame["arm"] != NOISY]
+    enhanced = frame[frame["arm"] != NOISY]
+    figure, axes = _metric_axes(enhanced["arm"].unique())
+    for metric, axis in axes.items():
+        for noisy in frame[(frame["metric"] == metric) & (frame["arm"] == NOISY)].itertuples():
+            axis.axvspan(noisy.low, noisy.high, color="0.88", zorder=0, linewidth=0)
+            axis.axvline(noisy.mean, color=NOISY_COLOUR, linestyle=":", linewidth=1)
+        for position, row in enumerate(enhanced[enhanced["metric"] == metric].itertuples()):
+            _dot(axis, position, row.arm, row.mean, row.low, row.high)
+        axis.set_title(METRICS[metric])
     figure.supxlabel(
-        f"mean and 95 % interval over {counts['utterances'].max()} utterances, "
-        f"each averaged over {counts['seeds'].max()} seeds; grey: noisy input",
+        f"mean and 95 % interval over {enhanced['utterances'].max()} utterances, "
+        f"each averaged over {enhanced['seeds'].max()} seeds; grey: noisy input",
     )
     return figure
 
@@ -50,22 +58,17 @@ def final_metrics(frame: pd.DataFrame) -> Figure:
 def differences(frame: pd.DataFrame) -> Figure:
     """Paired differences from the baseline arm by metric: intervals over utterances, ticks at the seeds' extremes.
 
-    Columns: those of `comparison.differences`, for one baseline.
+    Columns: those of `evaluation.differences`, for one baseline.
     """
-    arms = list(frame["arm"].unique())
-    figure, axes = _metric_grid(len(arms))
-    for axis, (metric, label) in zip(axes.flat, METRIC_LABELS.items(), strict=True):
-        rows = frame[frame["metric"] == metric].set_index("arm")
-        if metric == "pesq":
-            axis.axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
+    figure, axes = _metric_axes(frame["arm"].unique())
+    axes["pesq"].axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
+    for metric, axis in axes.items():
         axis.axvline(0, color="0.3", linewidth=0.8)
-        arm_rows(axis, arms)
-        for position, arm in enumerate(arms):
-            row = rows.loc[arm]
-            _dot(axis, position, arm, row["difference"], row["low"], row["high"])
-            ends = [row["smallest"], row["largest"]]
-            axis.plot(ends, [position] * 2, "|", color=arm_style(arm)["color"], markersize=8)
-        axis.set_title(f"Δ {label}")
+        for position, row in enumerate(frame[frame["metric"] == metric].itertuples()):
+            _dot(axis, position, row.arm, row.difference, row.low, row.high)
+            ends = [row.smallest, row.largest]
+            axis.plot(ends, [position] * 2, "|", color=arm_style(row.arm)["color"], markersize=8)
+        axis.set_title(f"Δ {METRICS[metric]}")
     figure.supxlabel(
         f"difference from {arm_label(frame['baseline'].iloc[0])}: mean and 95 % interval over "
         f"{frame['utterances'].max()} utterances\n"
@@ -74,15 +77,57 @@ def differences(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _metric_grid(arms: int) -> tuple[Figure, list]:
-    height = 2 * (0.45 + 0.2 * max(arms, 2)) + 0.3
+def _metric_axes(arms: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
+    height = 2 * (0.45 + 0.2 * max(len(arms), 2)) + 0.3
     figure, axes = plt.subplots(2, 4, figsize=(TEXT_WIDTH, height), sharey=True)
     for axis in axes.flat:
         axis.locator_params(axis="x", nbins=4)
-    return figure, axes
+        arm_rows(axis, arms)
+    return figure, dict(zip(METRICS, axes.flat, strict=True))
 
 
 def _dot(axis: Axes, position: int, arm: str, mean: float, low: float, high: float) -> None:
     style = arm_style(arm)
     axis.hlines(position, low, high, color=style["color"], linewidth=1.6)
     axis.plot(mean, position, style["marker"], color=style["color"], markersize=5, **WHITE_EDGE)
+
+
+def plot_failure_doses(frame: pd.DataFrame) -> Figure:
+    """Final PESQ against the share of batches made to fail; frame of `evaluation.doses`."""
+    percent = frame.assign(dose=100 * frame["dose"])
+    return _plot_doses(percent, "batches whose PESQ is made to fail (%)")
+
+
+def plot_batch_sizes(frame: pd.DataFrame) -> Figure:
+    """Final PESQ against crops a batch, at equally many epochs; frame of `evaluation.doses`."""
+    figure = _plot_doses(frame, "crops a batch (equally many epochs)")
+    (axis,) = figure.axes
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(frame["dose"].unique()))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def _plot_doses(frame: pd.DataFrame, dose: str) -> Figure:
+    figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 2.7))
+    families = frame["family"].nunique()
+    for place, (family, rows) in enumerate(frame.groupby("family", sort=False)):
+        style = arm_style(family)
+        # Beside each other: at one place the later interval would hide the earlier one.
+        aside = ScaledTranslation((place - (families - 1) / 2) * INCHES_ASIDE, 0, figure.dpi_scale_trans)
+        at = axis.transData + aside
+        look = style | WHITE_EDGE | {"markersize": 5, "label": FAMILIES[family]}
+        axis.plot(rows["dose"], rows["mean"], transform=at, **look)
+        ends = (rows["low"], rows["high"])
+        axis.vlines(rows["dose"], *ends, color=style["color"], linewidth=1.3, transform=at)
+    # What is drawn aside does not count for the limits.
+    for end in ("low", "high"):
+        axis.update_datalim(frame[["dose", end]].to_numpy())
+    axis.autoscale_view()
+    some = frame.iloc[0]
+    counts = f"n = {some['utterances']} utterances × {some['seeds']} seeds"
+    axis.set(xlabel=f"{dose}\n{counts}", ylabel="final test PESQ")
+    axis.margins(x=0.08)
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure

@@ -1,38 +1,34 @@
-"""How far each arm ends from `published`, seed by seed, over several runs.
+"""How far each arm ends from `published`, seed by seed, over several runs, and what goes along with it.
 
 python -m cmgan.study.comparison.replication FOLDER results/RUN… writes seeds.csv and mechanism.csv there,
 each with its figure, arms.csv, arms.md and correlations.csv.
 Utterances tell how sure a difference between two networks is, seeds whether two trainings would show it again.
+What goes along was looked for after the runs were seen: it changes where PESQ does, which is not to cause it.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
-from cmgan.study.arm_styles import arm_label, arm_style
-from cmgan.study.arms import ARMS
-from cmgan.study.comparison.replication_mechanism import (
-    ARM,
-    REFERENCE,
-    correlation_table,
-    mechanism_by_seed,
-    plot_mechanism_by_seed,
-)
+from cmgan.study.arms import ARMS, arm_label, arm_style
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import TEXT_WIDTH, draw
-from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.paths import evaluation_table
-from cmgan.study.run_results import found_arms_and_seeds
-from cmgan.study.statistics import seed_interval
+from cmgan.study.paths import evaluation_table, found_arms_and_seeds, training_folder
+from cmgan.study.statistics import MARGIN_PESQ, cluster_rank_correlation, seed_interval
+from cmgan.study.training.tables import LABELS
 from data_prep.whole_files import write_table, write_text
 
-_SPREAD = 0.5
+ARM, REFERENCE = "normalised_target", "published"
+QUANTITIES = ("inconsistency", "phase_error", "loss_magnitude")
+BOOTSTRAP_SEED = 0
+SPREAD_OF_SEEDS = 0.5  # height of a run's dots, in rows
+MARKERS = "os^DvP"
 STYLES = {
     "other arms, un-normalised target": {"color": "#e66100", "marker": "o", "s": 9},
     "other arms, normalised target": {"color": "#4393c3", "marker": "D", "s": 9},
@@ -41,38 +37,30 @@ STYLES = {
 
 
 def seed_differences(runs: Sequence[Path]) -> pd.DataFrame:
-    """Rows run, arm, seed, difference (mean test PESQ, ARM − its baseline of the same seed), utterances.
+    """Rows run, arm, seed, difference (mean test PESQ, arm − its baseline of the same seed), utterances.
 
-    runs: folders of finished or kept runs. Raises FileNotFoundError for one that trained no baseline.
+    The baseline is `published`, with the arm's own batch size where it has one. runs: folders of finished or kept
+    runs. Raises FileNotFoundError for one that trained no baseline.
     """
-    return pd.concat([_of_run(run) for run in runs], ignore_index=True)
-
-
-def baseline_of(arm: str) -> str:
-    """`published`, with the arm's own batch size where it has one."""
-    size = ARMS[arm].batch_size
-    return f"{REFERENCE}_batch_{size}" if size else REFERENCE
-
-
-def _of_run(run: Path) -> pd.DataFrame:
-    scores = {
-        (arm, seed): pd.read_csv(evaluation_table(run, arm, seed)).set_index("id")["pesq"]
-        for arm, seed in found_arms_and_seeds(run)
-    }
-    rows = [
-        {
-            "run": run.name,
-            "arm": arm,
-            "seed": seed,
-            "difference": (pesq - scores[baseline_of(arm), seed]).mean(),
-            "utterances": (pesq - scores[baseline_of(arm), seed]).count(),
+    rows = []
+    for run in runs:
+        scores = {
+            (arm, seed): pd.read_csv(evaluation_table(run, arm, seed)).set_index("id")["pesq"]
+            for arm, seed in found_arms_and_seeds(run)
         }
-        for (arm, seed), pesq in scores.items()
-        if arm != baseline_of(arm) and (baseline_of(arm), seed) in scores
-    ]
-    if not rows:
-        raise FileNotFoundError(f"{run}: no arm beside {REFERENCE} with the same seed; nothing to compare")
-    return pd.DataFrame(rows)
+        of_run = []
+        for (arm, seed), pesq in scores.items():
+            size = ARMS[arm].batch_size
+            baseline = f"{REFERENCE}_batch_{size}" if size else REFERENCE
+            if arm != baseline and (baseline, seed) in scores:
+                apart = pesq - scores[baseline, seed]
+                of_run.append((run.name, arm, seed, apart.mean(), apart.count()))
+        if not of_run:
+            raise FileNotFoundError(
+                f"{run}: no arm beside {REFERENCE} with the same seed; nothing to compare"
+            )
+        rows += of_run
+    return pd.DataFrame(rows, columns=["run", "arm", "seed", "difference", "utterances"])
 
 
 def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
@@ -83,56 +71,79 @@ def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
     """
     together = pd.concat([differences, differences.assign(run="all")])
     rows = []
-    for (run, arm), group in together.groupby(["run", "arm"], sort=False):
-        values = group["difference"].to_numpy()
-        interval = seed_interval(values)
+    for (run, arm), values in together.groupby(["run", "arm"], sort=False)["difference"]:
+        over_seeds = seed_interval(values)
         rows.append(
-            {
-                "run": run,
-                "arm": arm,
-                "time_target": ARMS[arm].time_target,
-                "seeds": len(values),
-                "mean": interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
-                "seeds_above": int((values > 0).sum()),
-                "seeds_below": int((values < 0).sum()),
-            }
+            {"run": run, "arm": arm, "time_target": ARMS[arm].time_target, "seeds": len(values)}
+            | {"mean": over_seeds.estimate, "low": over_seeds.low, "high": over_seeds.high}
+            | {"seeds_above": (values > 0).sum(), "seeds_below": (values < 0).sum()}
         )
     return pd.DataFrame(rows)
 
 
 def arm_markdown(table: pd.DataFrame) -> str:
     """Markdown table of all runs together, by number of seeds, then mean; table of `arm_table`."""
-    together = table[table["run"] == "all"]
-    rows = [
-        f"| {row.arm} | {row.time_target} | {_interval_in_words(row)} | {row.seeds_above} of {row.seeds} |"
-        for row in together.sort_values(["seeds", "mean"], ascending=False).itertuples()
+    lines = [
+        f"| arm | time target | final PESQ − {REFERENCE}, mean over seeds | seeds above |",
+        "|---|---|---|---|",
     ]
-    head = f"| arm | time target | final PESQ − {REFERENCE}, mean over seeds | seeds above |"
-    return "\n".join([head, "|---|---|---|---|", *rows]) + "\n"
+    together = table[table["run"] == "all"].sort_values(["seeds", "mean"], ascending=False)
+    for row in together.itertuples():
+        interval = f" {bounds(row.low, row.high, '+.2f')}" if row.seeds > 1 else ""
+        mean = f"{number(row.mean, '+.2f')}{interval}"
+        lines.append(f"| {row.arm} | {row.time_target} | {mean} | {row.seeds_above} of {row.seeds} |")
+    return "\n".join(lines) + "\n"
 
 
-def _interval_in_words(row: NamedTuple) -> str:
-    mean = number(row.mean, "+.2f")
-    return f"{mean} {bounds(row.low, row.high, '+.2f')}" if row.seeds > 1 else mean
+def mechanism_by_seed(runs: Sequence[Path], differences: pd.DataFrame) -> pd.DataFrame:
+    """Rows run, seed, pesq and a column for each of QUANTITIES: ARM − REFERENCE of the same seed.
+
+    differences: of `seed_differences`, for PESQ on the test utterances; the other columns are means over the
+    validation utterances after the last epoch.
+    """
+    rows = []
+    for run in runs:
+        of_arm = differences[(differences["run"] == run.name) & (differences["arm"] == ARM)]
+        for seed, pesq in zip(of_arm["seed"], of_arm["difference"], strict=True):
+            last, other = (
+                pd.read_csv(training_folder(run, arm, seed) / "epochs.csv")[[*QUANTITIES]].iloc[-1]
+                for arm in (ARM, REFERENCE)
+            )
+            rows.append({"run": run.name, "seed": seed, "pesq": pesq} | dict(last - other))
+    return pd.DataFrame(rows)
+
+
+def correlation_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's correlation of each quantity with PESQ over seeds: quantity, correlation, low, high, seeds.
+
+    frame: of `mechanism_by_seed`. 95 % bootstrap intervals over seeds; missing below three seeds.
+    """
+    rows = []
+    for quantity in QUANTITIES:
+        found = cluster_rank_correlation(frame[quantity], frame["pesq"], range(len(frame)), BOOTSTRAP_SEED)
+        rows.append((quantity, found.estimate, found.low, found.high, found.n))
+    return pd.DataFrame(rows, columns=["quantity", "correlation", "low", "high", "seeds"])
 
 
 def plot_seed_differences(frame: pd.DataFrame) -> Figure:
     """A dot for each seed and arm, a row a run; frame of `seed_differences`."""
-    runs = list(dict.fromkeys(frame["run"]))
+    runs = frame.groupby("run", sort=False)
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 0.9 + 0.5 * len(runs)))
     axis.axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", linewidth=0)
     axis.axvline(0, color="0.4", linewidth=0.8)
-    for row, run in enumerate(runs):
-        of_run = frame[frame["run"] == run]
+    names = []
+    for row, (run, of_run) in enumerate(runs):
         seeds = sorted(of_run["seed"].unique())
+        names.append(f"{run.replace('_', ' ')}\n{len(seeds)} seeds, {of_run['utterances'].max()} utterances")
         for label, style in STYLES.items():
             rows = of_run[of_run["arm"].map(_label) == label]
             # Rows of dots by seed, so that those of one seed stand above one another.
-            places = [row + _SPREAD * ((seeds.index(seed) + 0.5) / len(seeds) - 0.5) for seed in rows["seed"]]
-            axis.scatter(rows["difference"], places, label=label if row == 0 else None, linewidths=0, **style)
-    axis.set_yticks(range(len(runs)), [_row_label(run, frame[frame["run"] == run]) for run in runs])
+            places = [(seeds.index(seed) + 0.5) / len(seeds) - 0.5 for seed in rows["seed"]]
+            heights = [row + SPREAD_OF_SEEDS * place for place in places]
+            axis.scatter(
+                rows["difference"], heights, label=label if row == 0 else None, linewidths=0, **style
+            )
+    axis.set_yticks(range(len(runs)), names)
     axis.set_ylim(len(runs) - 0.5, -0.5)
     axis.set_xlabel(f"final test PESQ, difference from {REFERENCE} with the same seed (grey: ±{MARGIN_PESQ})")
     axis.grid(visible=False, axis="y")
@@ -141,16 +152,30 @@ def plot_seed_differences(frame: pd.DataFrame) -> Figure:
 
 
 def _label(arm: str) -> str:
-    other = f"other arms, {'un-' if ARMS[arm].time_target == 'published' else ''}normalised target"
-    return f"{arm_label(ARM)} alone" if arm == ARM else other
+    published, normalised, alone = STYLES
+    return alone if arm == ARM else published if ARMS[arm].time_target == "published" else normalised
 
 
-def _row_label(run: str, rows: pd.DataFrame) -> str:
-    return f"{run.replace('_', ' ')}\n{rows['seed'].nunique()} seeds, {rows['utterances'].max()} utterances"
+def plot_mechanism_by_seed(frame: pd.DataFrame) -> Figure:
+    """PESQ gained against the change of each quantity, a mark a seed, a shape a run; frame of `mechanism_by_seed`."""
+    figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(TEXT_WIDTH, 2.5), sharey=True)
+    for axis, row in zip(axes, correlation_table(frame).itertuples(), strict=True):
+        for (run, rows), marker in zip(frame.groupby("run", sort=False), MARKERS, strict=False):
+            look = {"marker": marker, "s": 22, "color": "#0b4f9e", "alpha": 0.8, "linewidths": 0}
+            axis.scatter(rows[row.quantity], rows["pesq"], label=run.replace("_", " "), **look)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        axis.axhline(0, color="0.4", linewidth=0.8)
+        axis.set_xlabel(f"change of {LABELS[row.quantity]}")
+        axis.set_title(f"ρ = {number(row.correlation)} {bounds(row.low, row.high)}")
+    axes[0].set_ylabel("PESQ gained on the test\nby normalising the target")
+    labels = axes[0].get_legend_handles_labels()
+    figure.legend(*labels, loc="outside upper center", ncols=frame["run"].nunique())
+    figure.supxlabel(f"n = {len(frame)} seeds; rank correlations with 95 % intervals over seeds", fontsize=7)
+    return figure
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="where the tables and the figure go")],
+    folder: Annotated[Path, typer.Argument(help="where the tables and the figures go")],
     runs: Annotated[list[Path], typer.Argument(help="folders of finished or kept runs")],
 ) -> None:
     """Set the runs' seeds beside one another."""
@@ -163,8 +188,7 @@ def main(
     if not mechanism.empty:
         draw(plot_mechanism_by_seed, mechanism, folder, "mechanism")
         write_table(correlation_table(mechanism), folder / "correlations.csv")
-    table = write_table(arm_table(differences), folder / "arms.csv")
-    text = arm_markdown(table)
+    text = arm_markdown(write_table(arm_table(differences), folder / "arms.csv"))
     write_text(text, folder / "arms.md")
     print(text)
 

@@ -11,9 +11,6 @@ from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, compressed_spectrum, magnitude
 from cmgan.study.figure_files import TEXT_WIDTH
 from data_prep.manifest import SPLITS
 
-HERTZ_PER_BIN = SAMPLE_RATE / CMGAN_STFT.n_fft
-SECONDS_PER_FRAME = CMGAN_STFT.hop / SAMPLE_RATE
-
 
 def corpus_overview(utterances: pd.DataFrame) -> Figure:
     """Durations by split and signal-to-noise ratios by split; columns split, seconds, snr_db."""
@@ -50,8 +47,8 @@ def spectrogram_frame(clean: np.ndarray, noisy: np.ndarray) -> pd.DataFrame:
     frames, bins = np.indices(values.shape[1:])
     return pd.DataFrame(
         {
-            "seconds": (frames * 2 * SECONDS_PER_FRAME).ravel().round(4),
-            "hertz": (bins * HERTZ_PER_BIN).ravel(),
+            "seconds": (frames * 2 * CMGAN_STFT.hop / SAMPLE_RATE).ravel().round(4),
+            "hertz": (bins * SAMPLE_RATE / CMGAN_STFT.n_fft).ravel(),
             "clean": values[0].ravel().round(4),
             "noisy": values[1].ravel().round(4),
         }
@@ -64,15 +61,8 @@ def pair_of_spectrograms(frame: pd.DataFrame) -> Figure:
     limit = frame[["clean", "noisy"]].max().max()
     for axis, name in zip(axes, ("clean", "noisy"), strict=True):
         image = frame.pivot(index="hertz", columns="seconds", values=name)
-        mesh = axis.pcolormesh(
-            image.columns,
-            image.index / 1000,
-            image.to_numpy(),
-            vmin=0,
-            vmax=limit,
-            cmap="cividis",
-            rasterized=True,
-        )
+        look = {"vmin": 0, "vmax": limit, "cmap": "cividis", "rasterized": True}
+        mesh = axis.pcolormesh(image.columns, image.index / 1000, image.to_numpy(), **look)
         axis.set(title=name, xlabel="time (s)")
         axis.grid(visible=False)
     axes[0].set_ylabel("frequency (kHz)")

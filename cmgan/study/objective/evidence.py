@@ -2,9 +2,13 @@
 
 import pandas as pd
 
-from cmgan.study.claims.effects import MissingEvidenceError, effect_of_share, effect_of_values
-from cmgan.study.claims.evidence import Evidence
-from cmgan.study.claims.verdicts import Effect
+from cmgan.study.claims.effects import (
+    Effect,
+    Evidence,
+    MissingEvidenceError,
+    effect_of_share,
+    effect_of_values,
+)
 from cmgan.study.objective.minima import DESCENT, SWEEP, starts_apart
 
 MINIMA = "objective/minima.csv"
@@ -25,7 +29,7 @@ def minimum_against_noisy(run: Evidence, setting: str) -> Effect:
 def objective_at_peak(run: Evidence, setting: str) -> Effect:
     """Share of clips whose objective is lower at the minimum than where PESQ was highest on the way."""
     ends = _ends(run, DESCENT, setting, "noisy")
-    return effect_of_share(int((ends["loss_total"] < ends["loss_peak"]).sum()), len(ends), run.level, "clips")
+    return effect_of_share(ends["loss_total"] < ends["loss_peak"], run.level, "clips")
 
 
 def minimum_difference(run: Evidence, of: str, against: str) -> Effect:
@@ -49,7 +53,7 @@ def metric_effect(run: Evidence, weight: float, metric_input: str) -> Effect:
 def starts_meet(run: Evidence, setting: str, tolerance: float) -> Effect:
     """Share of clips whose minima from the noisy and from the clean speech differ by less than `tolerance` PESQ."""
     apart = starts_apart(_minima(run), setting)
-    return effect_of_share(int((apart.abs() < tolerance).sum()), len(apart), run.level, "clips")
+    return effect_of_share(apart.abs() < tolerance, run.level, "clips")
 
 
 def _minima(run: Evidence) -> pd.DataFrame:

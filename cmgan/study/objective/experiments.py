@@ -12,12 +12,12 @@ from torch import nn
 from cmgan import losses
 from cmgan.dataset import UtterancePair
 from cmgan.forward import Forward
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.systems import stft_settings
 from cmgan.recipe import Budget, LossWeights, Recipe
 from cmgan.signal import SAMPLE_RATE, compressed_spectrum
-from cmgan.study.comparison.clip_views import loud_excerpt
+from cmgan.study.comparison.clip import loud_excerpt
 from cmgan.study.objective import minimiser
 from cmgan.study.objective.clips import Clips, clips_of
 from cmgan.study.objective.minima import settling_from
@@ -201,7 +201,7 @@ def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> 
     """Stations of one clip's descents from its noisy excerpt, to be seen and heard, as after a network's pass.
 
     `noisy`; `clean`; `at its best`, after `best_iteration` of the published objective's descent; `minimum` of the
-    published objective; `minimum, normalised`. The excerpt is `clip_views.loud_excerpt`'s.
+    published objective; `minimum, normalised`. The excerpt is `clip.loud_excerpt`'s.
     """
     excerpt, start = loud_excerpt(pair)
     clips = clips_of([excerpt])

@@ -9,10 +9,9 @@ import torch
 from IPython.display import HTML
 
 from cmgan.dataset import UtterancePair, load_pairs
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.signal import SAMPLE_RATE
-from cmgan.study.comparison.listening import Version, level_matched, within_full_scale
-from cmgan.study.comparison.listening_page import page
+from cmgan.study.comparison.listening import Version, page, to_play
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective.clips import batches_of_clips, recorded_pairs
 from cmgan.study.objective.experiments import (
@@ -102,13 +101,13 @@ class ObjectiveJob:
         stations = clip_stations(pair, best_iteration, self.parameters.iterations)
         audio = self.folder / "audio"
         audio.mkdir(parents=True, exist_ok=True)
-        for name, played in zip(PLAYED, within_full_scale(level_matched(_versions(stations))), strict=True):
+        for name, played in zip(PLAYED, to_play(_versions(stations), same_level=True), strict=True):
             soundfile.write(audio / f"{PLAYED[name]}.wav", played.waveform, SAMPLE_RATE)
         return stations
 
     def players(self, stations: ClipStations) -> HTML:
         """Players and spectrograms of the stations, brought to one level."""
-        return page(_versions(stations), matched=True)
+        return page(_versions(stations), same_level=True)
 
     def plane(self, path: pd.DataFrame) -> pd.DataFrame:
         """Descents and the run's trained epochs on one plane (plane.csv)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cmgan.forward import Forward, metric_magnitudes
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.models.systems import objective, stft_settings
 from cmgan.recipe import Budget, Recipe
 from cmgan.signal import StftSettings, compressed_spectrum, waveform_of

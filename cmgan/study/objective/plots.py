@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from cmgan.study.arm_styles import NOISY_COLOUR, arm_label, arm_style
-from cmgan.study.comparison.clip_plot import one_clip
-from cmgan.study.comparison.clip_views import view_rows
+from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
+from cmgan.study.comparison.clip import one_clip, view_rows
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.experiments import ClipStations
 from cmgan.study.objective.minima import setting_label

@@ -9,11 +9,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from cmgan.study.claims.evidence import Evidence
-from cmgan.study.claims.evidence_functions import DETERMINISTIC, find
-from cmgan.study.claims.rules import read_claims
-from cmgan.study.claims.verdicts import judge
-from cmgan.study.claims.words import effect_in_words, rule_in_words
+from cmgan.study.claims.effects import Evidence
+from cmgan.study.claims.rules import DETERMINISTIC, read_claims
+from cmgan.study.claims.verdicts import judge_prediction
+from cmgan.study.claims.words import effect_in_words, rule_of
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
@@ -70,12 +69,11 @@ def verdicts_markdown(root: Path) -> str:
     for claim in claims.claims:
         for prediction in claim.predictions:
             if prediction.function in DETERMINISTIC:
-                found = find(run, prediction.function, prediction.arguments)
-                rule = rule_in_words(prediction.rule, getattr(found, "scale", prediction.scale))
+                judged = judge_prediction(prediction, run)
                 mark = "" if prediction.decides else " (beside)"
                 lines.append(
-                    f"| {prediction.id}{mark} | {prediction.says} | {rule} | {effect_in_words(found)} | "
-                    f"{judge(found, prediction.rule)} |"
+                    f"| {prediction.id}{mark} | {prediction.says} | {rule_of(judged)} | "
+                    f"{effect_in_words(judged.found)} | {judged.verdict} |"
                 )
     return "\n".join(lines) + "\n"
 
@@ -115,7 +113,7 @@ def main(
             keep_minima(run, folder / run.name)
         for minima in sorted(folder.glob("*/objective/minima.csv")):
             root = minima.parents[1]
-            redraw_run(root, ("objective",))
+            redraw_run(root)
             write_text(summary(root), root / "SUMMARY.md")
             print(root / "SUMMARY.md")
     except FileNotFoundError as error:

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from cmgan.study.comparison.words import bounds, in_words, number
-from cmgan.study.margins import MARGIN_PESQ
 from cmgan.study.objective.minima import (
     DESCENT,
     SWEEP,
@@ -14,7 +13,7 @@ from cmgan.study.objective.minima import (
     setting_label,
     starts_apart,
 )
-from cmgan.study.statistics import seed_interval
+from cmgan.study.statistics import MARGIN_PESQ, seed_interval
 
 MEETING = 0.05  # PESQ that the minima from two starts may differ by
 

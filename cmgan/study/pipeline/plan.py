@@ -5,37 +5,35 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
 import torch
 import typer
 
-from cmgan.dataset import load_pairs
+from cmgan.dataset import batches_per_epoch, load_pairs
 from cmgan.job_environment import prepare_process
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.systems import build_generator, stft_settings
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.profile import Profile
-from cmgan.study.pipeline.run import checked_profile
+from cmgan.study.pipeline.run import CorpusFolder, Overrides, ProfileName, checked_profile
 from cmgan.training.loop import TrainingRun, train
 from cmgan.training.validation import validate
-from data_prep.corpus import find_recordings
-from data_prep.manifest import read_manifest
-from data_prep.splits import assign_splits, limit_splits
+from data_prep.folder import assign_splits, find_recordings, limit_splits
+from data_prep.manifest import SPLITS, read_manifest
 from data_prep.synthetic import prepare_synthetic
 
 # Of VoiceBank+DEMAND with 28 speakers, for a corpus that is not there yet; 11,572 include those held out.
 VOICEBANK_UTTERANCES = {"train": 11_572, "validation": 0, "test": 824}
 WARM_UP_STEPS, MEASURED_STEPS = 1, 3
-MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True)
@@ -59,63 +57,65 @@ class Plan:
     utterances: dict[str, int]
     steps: int
 
-    @property
-    def trainings(self) -> int:
-        """Arms times seeds."""
-        return len(self.profile.arms) * len(self.profile.seeds)
-
     def training_hours(self, cost: Cost) -> float:
         """Hours of one training: its steps and its validations."""
-        validated = self.utterances["validation"] or self.profile.validated_utterances
-        validated = min(validated, self.profile.validated_utterances or validated)
-        validations = self.profile.epochs * validated
+        limit, there = self.profile.validated_utterances, self.utterances["validation"]
+        validations = self.profile.epochs * (min(limit, there) if limit and there else limit or there)
         return (self.steps * cost.step_seconds + validations * cost.validation_seconds) / 3600
 
     def evaluation_hours(self, cost: Cost) -> float:
         """Hours that the tests of one training take, at the pace of validation."""
         return self.utterances["test"] * cost.validation_seconds / 3600
 
-    def disk_mib(self, cost: Cost) -> float:
-        """What the trainings keep: two networks, the log, and while one runs a checkpoint with two moments."""
-        kept = 2 * cost.network_bytes + self.steps * cost.log_row_bytes
-        return (self.trainings * kept + 4 * cost.network_bytes) / MEBIBYTE
+    def in_words(self, cost: Cost) -> list[str]:
+        """The plan as lines: the work, what was measured, and what follows for one training and for all."""
+        profile, each, tests = self.profile, self.training_hours(cost), self.evaluation_hours(cost)
+        trainings = len(profile.trainings)
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.utterances.items())
+        # A training keeps two networks and its log, and while it runs a checkpoint with two moments.
+        kept = trainings * (2 * cost.network_bytes + self.steps * cost.log_row_bytes) + 4 * cost.network_bytes
+        return [
+            f"Run {profile.run}: {len(profile.arms)} arms × {len(profile.seeds)} seeds = {trainings} trainings",
+            f"Utterances: {counts} (corpus {profile.corpus})",
+            f"A training: {profile.epochs} epochs, {self.steps:,} steps of {profile.batch_size} crops of "
+            f"{profile.crop_seconds:g} s, width {profile.channels}, {profile.blocks} blocks",
+            f"Measured here ({cost.device}; median of {MEASURED_STEPS} steps): {cost.step_seconds:.2f} s a step, "
+            f"{cost.validation_seconds:.2f} s a validated utterance, peak memory {cost.peak_mib / 1024:.1f} GiB",
+            f"One training: {hours(each)}, its tests {hours(tests)}",
+            f"All of them, one after the other on such a device: {hours(trainings * (each + tests))}",
+            f"Disk, besides the corpus: {kept / 2**30:.1f} GiB",
+        ]
 
 
 def plan_of(profile: Profile, root: Path) -> Plan:
-    """The work of a profile, from its manifest, else its corpus folder, else the corpus's published size."""
-    utterances = utterance_counts(profile, root / "results" / profile.run / "data" / "manifest.csv")
-    return Plan(profile, utterances, profile.epochs * (utterances["train"] // profile.batch_size))
+    """The work of a profile, from its manifest, else its corpus folder, else the corpus's published size.
 
-
-def utterance_counts(profile: Profile, manifest: Path) -> dict[str, int]:
-    """Utterances of each split, without reading audio. Raises CorpusError for a folder that holds no corpus."""
-    limits = {
-        split: getattr(profile, f"{split}_utterances") or None for split in ("train", "validation", "test")
-    }
+    No audio is read. Raises CorpusError for a folder that holds no corpus, ValueError where no batch can be filled.
+    """
+    manifest = root / "results" / profile.run / "data" / "manifest.csv"
+    limits = {split: getattr(profile, f"{split}_utterances") or None for split in SPLITS}
     if manifest.exists():
-        splits = [utterance.split for utterance in read_manifest(manifest)]
+        counts = Counter(utterance.split for utterance in read_manifest(manifest))
     elif profile.corpus == "synthetic":
-        return {split: count or 0 for split, count in limits.items()}
+        counts = Counter(limits)
     elif profile.corpus == "voicebank":
-        return {split: min(count, limits[split] or count) for split, count in VOICEBANK_UTTERANCES.items()}
+        counts = {split: min(count, limits[split] or count) for split, count in VOICEBANK_UTTERANCES.items()}
     else:
-        recordings = assign_splits(find_recordings(profile.corpus_path), profile.corpus_seed)
-        splits = [item.split for item in limit_splits(recordings, limits, profile.corpus_seed)]
-    return {split: splits.count(split) for split in limits}
+        recordings = assign_splits(find_recordings(Path(profile.corpus_path)), profile.corpus_seed)
+        counts = Counter(item.split for item in limit_splits(recordings, limits, profile.corpus_seed))
+    utterances = {split: counts[split] or 0 for split in SPLITS}
+    batches = batches_per_epoch(utterances["train"], profile.batch_size, profile.processes)
+    return Plan(profile, utterances, profile.epochs * batches)
 
 
 def measured_cost(profile: Profile, folder: Path) -> Cost:
     """Train the first arm for a few steps on synthetic speech in `folder`, at the profile's size, on this machine."""
-    budget = dataclasses.replace(profile.budget(), epochs=1, validation_utterances=1)
-    manifest = prepare_synthetic(
-        folder / "data",
-        seed=0,
-        train_utterances=(WARM_UP_STEPS + MEASURED_STEPS) * budget.batch_size,
-        validation_utterances=1,
-        test_utterances=1,
-    )
-    name = profile.arms[0]
-    run = TrainingRun(manifest, folder / name, recipe_of(name), budget, seed=0, name=name)
+    budget = dataclasses.replace(profile.budget(), epochs=1, validated_utterances=1, processes=1)
+    steps = WARM_UP_STEPS + MEASURED_STEPS
+    utterances = {"train": steps * budget.batch_size, "validation": 1, "test": 1}
+    manifest = prepare_synthetic(folder / "data", 0, utterances)
+    arm = profile.arms[0]
+    run = TrainingRun(manifest, folder / arm, recipe_of(arm), budget, seed=0, name=arm)
     trained = train(run, report=lambda _: None)
     steps = pd.read_csv(trained / "steps.csv")
     on_gpu = torch.cuda.is_available()
@@ -124,7 +124,7 @@ def measured_cost(profile: Profile, folder: Path) -> Cost:
         device=torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads",
         step_seconds=steps["seconds"].iloc[WARM_UP_STEPS:].median(),
         validation_seconds=_validation_seconds(run),
-        peak_mib=(torch.cuda.max_memory_allocated() if on_gpu else peak) / MEBIBYTE,
+        peak_mib=(torch.cuda.max_memory_allocated() if on_gpu else peak) / 2**20,
         network_bytes=(trained / "generator.pt").stat().st_size,
         log_row_bytes=(trained / "steps.csv").stat().st_size // (len(steps) + 1),
     )
@@ -142,24 +142,6 @@ def _validation_seconds(run: TrainingRun) -> float:
     return (time.perf_counter() - started) / len(pairs)
 
 
-def plan_in_words(plan: Plan, cost: Cost) -> list[str]:
-    """The plan as lines: the work, what was measured, and what follows for one training and for all."""
-    profile, each, tests = plan.profile, plan.training_hours(cost), plan.evaluation_hours(cost)
-    counts = ", ".join(f"{count:,} {split}" for split, count in plan.utterances.items())
-    total = plan.trainings * (each + tests)
-    return [
-        f"Run {profile.run}: {len(profile.arms)} arms × {len(profile.seeds)} seeds = {plan.trainings} trainings",
-        f"Utterances: {counts} (corpus {profile.corpus})",
-        f"A training: {profile.epochs} epochs, {plan.steps:,} steps of {profile.batch_size} crops of "
-        f"{profile.crop_seconds:g} s, width {profile.channels}, {profile.blocks} blocks",
-        f"Measured here ({cost.device}; median of {MEASURED_STEPS} steps): {cost.step_seconds:.2f} s a step, "
-        f"{cost.validation_seconds:.2f} s a validated utterance, peak memory {cost.peak_mib / 1024:.1f} GiB",
-        f"One training: {hours(each)}, its tests {hours(tests)}",
-        f"All of them, one after the other on such a device: {hours(total)}",
-        f"Disk, besides the corpus: {plan.disk_mib(cost) / 1024:.1f} GiB",
-    ]
-
-
 def hours(count: float) -> str:
     """`12 min 00 s` below an hour, then hours, with days from two on."""
     if count < 1:
@@ -167,13 +149,7 @@ def hours(count: float) -> str:
     return f"{count:,.1f} hours" if count < 48 else f"{count:,.0f} hours ({count / 24:,.0f} days)"
 
 
-def main(
-    profile_name: Annotated[str, typer.Argument(metavar="PROFILE", help="a file of notebooks/profiles")],
-    corpus: Annotated[
-        str, typer.Option(help="folder with clean/ and noisy/ instead of synthetic speech")
-    ] = "",
-    config: Annotated[list[str] | None, typer.Option(help="setting=value, overrides the profile")] = None,
-) -> None:
+def main(profile_name: ProfileName, corpus: CorpusFolder = "", config: Overrides = None) -> None:
     """Print what a profile would cost on this machine; some steps of training are measured for it."""
     root = repository_root()
     try:
@@ -189,7 +165,7 @@ def main(
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
     ):
         cost = process.submit(measured_cost, profile, Path(folder)).result()
-    print("\n".join(plan_in_words(plan, cost)))
+    print("\n".join(plan.in_words(cost)))
 
 
 if __name__ == "__main__":

@@ -3,165 +3,110 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import yaml
 
 from cmgan.recipe import Budget
+from cmgan.settings import Setting
 from cmgan.study.arms import arm
 
-CORPORA = ("synthetic", "folder", "voicebank")
+Corpus = Literal["synthetic", "folder", "voicebank"]
+DEFAULT = "laptop"
 FOLDER_NAME = re.compile(r"[\w-][\w.-]*")
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Corpus, silence survey, arms × seeds and training budget of one run.
+@dataclass(frozen=True, kw_only=True)
+class Profile(Budget):
+    """Corpus, surveys, arms × seeds and training budget (inherited) of one run.
 
-    Lengths in seconds or milliseconds as named; a limit of 0 utterances takes all there are.
+    Raises ValueError with one line that names the setting and what to use.
     """
 
-    run: str
-    corpus: str
-    corpus_path: str
-    corpus_seed: int
-    train_utterances: int
-    validation_utterances: int
-    test_utterances: int
-    survey_crop_seconds: list
-    survey_batch_sizes: list
-    survey_crops: int
-    survey_doses_ms: list
-    rated_utterances: int
-    arms: list
-    seeds: list
-    channels: int
-    blocks: int
-    discriminator_width: int
-    epochs: int
-    batch_size: int
-    crop_seconds: float
-    n_fft: int
-    hop: int
-    generator_learning_rate: float
-    discriminator_learning_rate: float
-    decay_epochs: int
-    decay_factor: float
-    validated_utterances: int
-    mixed_precision: str
-    threads: int
-    pesq_workers: int
-    pesq_time_limit: float
-    audio_files: int
-    processes: int = 1
-    gradient_accumulation: int = 1
-    compile_backend: str = ""
-    tracker: str = ""
-    objective_clips: int = 4
-    objective_seconds: float = 2.0
-    objective_sweep_seconds: float = 2.0
-    objective_targets: list = field(default_factory=lambda: ["published", "normalised"])
-    objective_gains: list = field(default_factory=lambda: [1, 4, 16])
-    objective_weights: list = field(default_factory=lambda: [0.0, 0.02, 0.2])
-    objective_iterations: int = 200
+    run: Annotated[str, Setting("the run's folder under results/")]
+    corpus: Annotated[Corpus, Setting("synthetic, folder or voicebank")]
+    corpus_path: Annotated[
+        str, Setting("folder with clean/ and noisy/, or VoiceBank+DEMAND (downloaded where none is given)")
+    ]
+    corpus_seed: Annotated[int, Setting("seed of the corpus, its split and what is drawn from it", least=0)]
+    train_utterances: Annotated[
+        int, Setting("utterances to train on, 0 takes all that a corpus has", least=0)
+    ]
+    validation_utterances: Annotated[int, Setting("utterances of the validation split, 0 takes all", least=0)]
+    test_utterances: Annotated[int, Setting("utterances for the final evaluation, 0 takes all", least=0)]
+    survey_crop_seconds: Annotated[list, Setting("crop lengths in seconds, 2 in the public code")]
+    survey_batch_sizes: Annotated[list, Setting("crops in a batch, 4 in the public code")]
+    survey_crops: Annotated[int, Setting("crops of each length", least=1)]
+    survey_doses_ms: Annotated[list, Setting("speech left in a crop of 2 s, in milliseconds")]
+    rated_utterances: Annotated[
+        int, Setting("noisy test files rated as the public evaluation does, 0 takes all", least=0)
+    ]
+    objective_clips: Annotated[int, Setting("clips whose objective is minimised, 0 takes all", least=0)]
+    objective_seconds: Annotated[
+        float, Setting("the middle of each clip that is minimised, 0 takes all of it", least=0)
+    ]
+    objective_sweep_seconds: Annotated[float, Setting("the same for doses and other objectives", least=0)]
+    objective_targets: Annotated[list, Setting("time targets, each minimised from two starts")]
+    objective_gains: Annotated[list, Setting("gains that the loader applies")]
+    objective_weights: Annotated[list, Setting("weights of the time loss, 0.2 in the public code")]
+    objective_iterations: Annotated[int, Setting("iterations of every descent", least=1)]
+    arms: Annotated[list, Setting("arms of the study, names in cmgan/study/arms.py")]
+    seeds: Annotated[list, Setting("seeds of weights, crops, order and dropout")]
+    tracker: Annotated[str, Setting("tensorboard or another tracker of Accelerate's; empty for none")]
+    audio_files: Annotated[
+        int, Setting("enhanced utterances kept for listening, for each arm and seed", least=0)
+    ]
 
     def __post_init__(self) -> None:
-        for entry in dataclasses.fields(self):
-            _check_type(entry.name, getattr(self, entry.name), entry.type)
+        super().__post_init__()
         if not FOLDER_NAME.fullmatch(self.run):
             raise ValueError(
                 f"run is {self.run!r}: it names a folder, so use letters, digits, '_', '-' and '.'"
             )
-        if self.corpus not in CORPORA:
-            raise ValueError(f"corpus is {self.corpus!r}: use one of {', '.join(CORPORA)}")
         if self.corpus == "folder" and not self.corpus_path:
             raise ValueError("corpus 'folder' needs one: call make study CORPUS=<folder>")
         if not self.arms or not self.seeds:
             raise ValueError("arms and seeds may not be empty")
         for name in self.arms:
             arm(name)
-        self.budget()
 
-    def budget(self) -> Budget:
-        """The training budget; its field `validation_utterances` is this profile's `validated_utterances`."""
-        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(Budget) if f.name in _FIELDS}
-        return Budget(**shared | {"validation_utterances": self.validated_utterances})
+    def as_yaml(self) -> str:
+        """The text of results/RUN/profile.yaml."""
+        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
 
-    def data_parameters(self) -> dict:
-        """Parameters of 01_data_preparation."""
-        return _pick(self, ("run", "corpus", "corpus_path")) | {
-            "seed": self.corpus_seed,
-            "train_utterances": self.train_utterances,
-            "validation_utterances": self.validation_utterances,
-            "test_utterances": self.test_utterances,
-        }
+    @property
+    def trainings(self) -> list[str]:
+        """ARM-SEED of every training."""
+        return [f"{arm}-{seed}" for arm in self.arms for seed in self.seeds]
 
-    def silence_parameters(self) -> dict:
-        """Parameters of 02_silence_analysis."""
-        return {
-            "run": self.run,
-            "seed": self.corpus_seed,
-            "crop_seconds": self.survey_crop_seconds,
-            "batch_sizes": self.survey_batch_sizes,
-            "crops": self.survey_crops,
-            "doses_ms": self.survey_doses_ms,
-            "validated_utterances": self.validated_utterances,
-        }
-
-    def objective_parameters(self) -> dict:
-        """Parameters of 03_objective, with the discriminators of the first arm's first seed."""
-        names = ("clips", "seconds", "sweep_seconds", "targets", "gains", "weights", "iterations")
-        settings = {name: getattr(self, f"objective_{name}") for name in names}
-        judges = [f"{self.arms[0]}-{self.seeds[0]}"]
-        return {
-            "run": self.run,
-            "recordings": "",
-            **settings,
-            "discriminators": judges,
-            "threads": self.threads,
-        }
-
-    def training_parameters(self, arm: str, seed: int) -> dict:
-        """Parameters of 04_training for one arm and seed."""
-        named = {"run": self.run, "arm": arm, "seed": seed, "tracker": self.tracker}
-        return named | dataclasses.asdict(self.budget())
-
-    def evaluation_parameters(self, arm: str, seed: int) -> dict:
-        """Parameters of 05_evaluation for one arm and seed."""
-        return {
-            "run": self.run,
-            "arm": arm,
-            "seed": seed,
-            "checkpoint": "generator.pt",
-            "threads": self.threads,
-            "audio_files": self.audio_files,
-        }
-
-    def logs_parameters(self) -> dict:
-        """Parameters of 06_published_logs."""
-        return _pick(self, ("run", "rated_utterances"))
-
-    def report_parameters(self) -> dict:
-        """Parameters of 07_comparison_report."""
-        return _pick(self, ("run", "arms", "seeds"))
-
-
-_FIELDS = {entry.name for entry in dataclasses.fields(Profile)} - {"validation_utterances"}
+    @property
+    def objective_discriminators(self) -> list[str]:
+        """ARM-SEED of the trainings whose discriminators the objective is tried with: the first."""
+        return self.trainings[:1]
 
 
 def profile_from(settings: Mapping[str, object]) -> Profile:
-    """A profile from plain settings; ValueError names a setting that is unknown, missing or of the wrong type."""
-    fields = dataclasses.fields(Profile)
-    names = [entry.name for entry in fields]
-    unknown = sorted(set(settings) - set(names))
-    if unknown:
-        raise ValueError(f"unknown setting {', '.join(unknown)}: a profile has {', '.join(names)}")
-    # A setting that came later has a default, so that profiles of earlier runs stay readable.
-    missing = [f.name for f in fields if f.name not in settings and _is_required(f)]
-    if missing:
+    """A profile from plain settings; ValueError names a setting that is unknown, missing or impossible."""
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(Profile)}
+    if unknown := sorted(set(settings) - set(defaults)):
+        raise ValueError(f"unknown setting {', '.join(unknown)}: a profile has {', '.join(defaults)}")
+    missing = [name for name, default in defaults.items() if default is dataclasses.MISSING]
+    if missing := sorted(set(missing) - set(settings)):
         raise ValueError(f"the profile lacks {', '.join(missing)}")
     return Profile(**settings)
+
+
+def profile_of_run(run: str, root: Path) -> Profile:
+    """The profile that results/RUN was made with, or the default one where nothing tells; root: the checkout.
+
+    A run of an earlier version takes settings that it lacks from the default profile; those gone since are left out.
+    """
+    standard = read_settings(DEFAULT, root / "notebooks" / "profiles", {})
+    recorded = root / "results" / run / "profile.yaml"
+    there = yaml.safe_load(recorded.read_text()) if recorded.is_file() else {"run": run}
+    return profile_from(standard | {name: value for name, value in there.items() if name in standard})
 
 
 def read_settings(name: str, folder: Path, overrides: Mapping[str, object]) -> dict[str, object]:
@@ -176,24 +121,9 @@ def read_settings(name: str, folder: Path, overrides: Mapping[str, object]) -> d
     return settings | overrides
 
 
-def _is_required(setting: dataclasses.Field) -> bool:
-    return setting.default is dataclasses.MISSING and setting.default_factory is dataclasses.MISSING
-
-
 def parse_override(text: str) -> tuple[str, object]:
-    """`key=value` with a YAML value, e.g. `seeds=[0,1]` or `generator_learning_rate=5.0e-4`."""
+    """`setting=value` with a YAML value, e.g. `seeds=[0,1]` or `generator_learning_rate=5.0e-4`."""
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise ValueError(f"{text!r} is not of the form setting=value")
     return name, yaml.safe_load(value)
-
-
-def _check_type(name: str, value: object, expected: type) -> None:
-    allowed = (int, float) if expected is float else (expected,)
-    if not isinstance(value, allowed) or isinstance(value, bool):
-        hint = " (YAML reads 5e-4 as text: write 5.0e-4)" if isinstance(value, str) else ""
-        raise ValueError(f"{name} is {value!r}: use a {expected.__name__}{hint}")
-
-
-def _pick(profile: Profile, names: tuple[str, ...]) -> dict:
-    return {name: getattr(profile, name) for name in names}

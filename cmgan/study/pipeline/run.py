@@ -1,35 +1,44 @@
-"""One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet."""
+"""One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet.
 
+Who works in a run's folder is kept apart by locks that go with the process, so that a killed run leaves nothing to
+clean up as Snakemake's own would; a folder that several machines share must pass flock on (NFS since version 4 does).
+"""
+
+import fcntl
 import importlib.util
 import json
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 import yaml
 
 from cmgan.progress import duration
+from cmgan.study.notebook_parameters import ReportParameters, job_parameters
 from cmgan.study.paths import repository_root
-from cmgan.study.pipeline.locks import part_of_run, preparation, whole_run
-from cmgan.study.pipeline.profile import Profile, parse_override, profile_from, read_settings
-from cmgan.study.pipeline.snakemake_run import SnakemakeRun
+from cmgan.study.pipeline.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
+from cmgan.study.pipeline.snakemake_run import make
 from data_prep.folder import check_corpus
+from data_prep.whole_files import write_text
 
 SHARE = re.compile(r"([1-9]\d*)/([1-9]\d*)")
+# What `run` and `plan` ask for.
+ProfileName = Annotated[str, typer.Argument(metavar="PROFILE", help="a file of notebooks/profiles")]
+CorpusFolder = Annotated[str, typer.Option(help="folder with clean/ and noisy/ instead of synthetic speech")]
+Overrides = Annotated[list[str] | None, typer.Option(help="setting=value, overrides the profile")]
 
 
 def main(
-    profile_name: Annotated[
-        str, typer.Argument(metavar="PROFILE", help="a file of notebooks/profiles")
-    ] = "laptop",
-    corpus: Annotated[
-        str, typer.Option(help="folder with clean/ and noisy/ instead of synthetic speech")
-    ] = "",
-    config: Annotated[list[str] | None, typer.Option(help="setting=value, overrides the profile")] = None,
+    profile_name: ProfileName = DEFAULT,
+    corpus: CorpusFolder = "",
+    config: Overrides = None,
     cores: Annotated[str, typer.Option(help="jobs at a time, or all")] = "all",
     cluster: Annotated[str, typer.Option(help="a folder of notebooks/profiles, e.g. slurm")] = "",
     share: Annotated[
@@ -46,21 +55,24 @@ def main(
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     folder = root / "results" / profile.run
-    run = SnakemakeRun(root, folder, workers, f"snakemake{share and '-'}{share.replace('/', '-of-')}.log")
+    make_files = partial(make, root=root, folder=folder, workers=workers)
     if share:
-        _work_on_part(run, profile, trainings)
+        work_on_part(make_files, folder, profile, trainings)
         return
-    started = time.monotonic()
+    report, started = folder / "report" / "index.html", time.monotonic()
     with whole_run(folder):
-        _write_settings(folder, profile)
+        write_text(profile.as_yaml(), folder / "profile.yaml")
         if redraw:
-            sys.exit(_redraw(root, folder, profile))
-        if run.is_up_to_date():
-            print(f"Nothing to do: {folder / 'report' / 'index.html'} is up to date.")
+            _redraw(root, folder, profile)
             return
-        print(f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds")
-        _make(run, [])
-    print(f"Done in {duration(time.monotonic() - started)}. The report: {folder / 'report' / 'index.html'}")
+        print(
+            f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds",
+            flush=True,
+        )
+        if not make_files([]):
+            print(f"Nothing to do: {report} is up to date.")
+            return
+    print(f"Done in {duration(time.monotonic() - started)}. The report: {report}")
 
 
 def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Profile:
@@ -106,58 +118,80 @@ def shared_out(profile: Profile, share: str) -> list[str]:
     match = SHARE.fullmatch(share)
     if match is None or int(match[1]) > int(match[2]):
         raise ValueError(f"share is {share!r}: use i/n, e.g. 1/2 here and 2/2 on the other machine")
-    every = [f"{arm}-{seed}" for arm in profile.arms for seed in profile.seeds]
-    return every[int(match[1]) - 1 :: int(match[2])]
+    return profile.trainings[int(match[1]) - 1 :: int(match[2])]
 
 
-def _work_on_part(run: SnakemakeRun, profile: Profile, trainings: list[str]) -> None:
-    """Train and evaluate some trainings of a run on whose others other workers are at work."""
-    with part_of_run(run.folder, trainings) as alone:
-        with preparation(run.folder):
-            if not alone and _settings_there(run.folder) != _settings_of(profile):
-                sys.exit(f"error: other workers are at {run.folder} with other settings: give all the same")
-            _write_settings(run.folder, profile)
-            _make(run, ["data/manifest.csv", "evaluation/noisy.csv"])
-        print(f"Working on {len(trainings)} trainings: {', '.join(trainings)}")
-        _make(run, [f"evaluation/{training}.csv" for training in trainings])
+@contextmanager
+def whole_run(folder: Path) -> Iterator[None]:
+    """Hold the run's folder alone; ends with a message where anyone works in it."""
+    with _lock_file(folder, "run") as lock:
+        if not _taken(lock, fcntl.LOCK_EX):
+            sys.exit(
+                f"error: {folder} is being written by another run: wait for it or choose --config run=<name>"
+            )
+        yield
+
+
+@contextmanager
+def part_of_run(folder: Path, trainings: list[str]) -> Iterator[bool]:
+    """Hold some trainings (ARM-SEED) of the run beside other workers; ends with a message where one is taken.
+
+    Gives whether no other worker was there.
+    """
+    with ExitStack() as held:
+        run = held.enter_context(_lock_file(folder, "run"))
+        alone = _taken(run, fcntl.LOCK_EX)
+        if not _taken(run, fcntl.LOCK_SH):
+            sys.exit(f"error: {folder} is being written by a whole run: wait for it")
+        for training in trainings:
+            if not _taken(held.enter_context(_lock_file(folder, training)), fcntl.LOCK_EX):
+                sys.exit(f"error: another worker has {training}: give this one another part, e.g. SHARE=2/2")
+        yield alone
+
+
+def _lock_file(folder: Path, name: str) -> TextIO:
+    (folder / ".locks").mkdir(parents=True, exist_ok=True)
+    return (folder / ".locks" / name).open("w")
+
+
+def _taken(lock: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def work_on_part(
+    make_files: Callable[[list[str]], int], folder: Path, profile: Profile, trainings: list[str]
+) -> None:
+    """Train and evaluate some trainings of a run on whose others other workers are at work.
+
+    make_files: makes files of the run's folder. Ends with a message where the others were given other settings.
+    """
+    with part_of_run(folder, trainings) as alone:
+        with _lock_file(folder, "preparation") as lock:
+            # One worker prepares the data, the others wait for it.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            settings = folder / "profile.yaml"
+            if not alone and not (settings.is_file() and settings.read_text() == profile.as_yaml()):
+                sys.exit(f"error: other workers are at {folder} with other settings: give all the same")
+            write_text(profile.as_yaml(), settings)
+            make_files(["data/manifest.csv", "evaluation/noisy.csv"])
+        print(f"Working on {len(trainings)} trainings: {', '.join(trainings)}", flush=True)
+        make_files([f"evaluation/{training}.csv" for training in trainings])
     print("This part is done. When all are, the same command without a share makes the report.")
 
 
-def _write_settings(folder: Path, profile: Profile) -> None:
-    """Write profile.yaml where it says something else: jobs of other workers read it."""
-    if _settings_there(folder) != _settings_of(profile):
-        (folder / "profile.yaml").write_text(_settings_of(profile))
-
-
-def _settings_there(folder: Path) -> str:
-    settings = folder / "profile.yaml"
-    return settings.read_text() if settings.exists() else ""
-
-
-def _settings_of(profile: Profile) -> str:
-    return yaml.safe_dump(vars(profile), sort_keys=False)
-
-
-def _make(run: SnakemakeRun, targets: list[str]) -> None:
-    """Make the targets, or end with a message that says how to go on."""
-    started = time.monotonic()
-    if run.make(targets):
-        sys.exit(
-            f"The run stopped after {duration(time.monotonic() - started)}: lines above marked 'failed' say why, the "
-            f"executed notebooks they name show where ({run.folder / run.log} has the rest). The same command goes "
-            "on from here."
-        )
-
-
-def _redraw(root: Path, folder: Path, profile: Profile) -> int:
+def _redraw(root: Path, folder: Path, profile: Profile) -> None:
     """Every figure from the CSV beside it, then the report from what the run left; nothing is trained."""
-    report = ["cmgan.study.pipeline.run_notebook", "07_comparison_report", str(folder.relative_to(root))]
-    commands = (
-        ["cmgan.study.report.redraw", str(folder)],
-        [*report, "--parameters", json.dumps(profile.report_parameters())],
-    )
-    for words in commands:
+    parameters = json.dumps(job_parameters(ReportParameters, profile))
+    run_notebook = [
+        "cmgan.study.pipeline.run_notebook",
+        "07_comparison_report",
+        str(folder.relative_to(root)),
+    ]
+    for words in (["cmgan.study.report.redraw", str(folder)], [*run_notebook, "--parameters", parameters]):
         code = subprocess.run([sys.executable, "-m", *words], cwd=root, check=False).returncode
         if code:
-            return code
-    return 0
+            sys.exit(code)

@@ -15,6 +15,7 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
 from cmgan.csv_log import CsvLog
+from cmgan.job_environment import prepare_process
 from cmgan.progress import duration
 from cmgan.study.paths import repository_root
 
@@ -30,8 +31,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: dict, shown: TextIO
     cell raises or the kernel dies: `executed` then holds the cells so far with the error.
     """
     known = papermill.inspect_notebook(str(notebook))
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
+    if unknown := sorted(set(parameters) - set(known)):
         raise ValueError(f"{notebook} has no parameter {', '.join(unknown)}: it has {', '.join(known)}")
     executed.parent.mkdir(parents=True, exist_ok=True)
     executed.with_suffix(".html").unlink(missing_ok=True)
@@ -51,18 +51,14 @@ def run_notebook(notebook: Path, executed: Path, parameters: dict, shown: TextIO
         raise NotebookFailedError(f"{reason} (the whole notebook with the error: {executed})") from error
     except DeadKernelError as error:
         # papermill saves such a notebook as if every cell had completed.
-        _mark_as_dead(executed)
+        cells = nbformat.read(executed, as_version=4)
+        text = "**The kernel died while this notebook ran: nothing below can be trusted.**"
+        cells.cells.insert(0, nbformat.v4.new_markdown_cell(text))
+        nbformat.write(cells, executed)
         raise NotebookFailedError(
             f"the kernel died, out of memory perhaps (cells up to there: {executed})"
         ) from error
     executed.with_suffix(".html").write_text(HTMLExporter().from_filename(str(executed))[0])
-
-
-def _mark_as_dead(executed: Path) -> None:
-    notebook = nbformat.read(executed, as_version=4)
-    text = "**The kernel died while this notebook ran: nothing below can be trusted.**"
-    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(text))
-    nbformat.write(notebook, executed)
 
 
 class _Labelled:
@@ -92,15 +88,13 @@ def main(
     root = repository_root()
     title = f"{name}-{label}" if label else name
     shown = _Labelled(f"{name} {label}".strip(), sys.stdout)
+    # The kernel, a process of its own, starts with it.
+    prepare_process()
     started = time.monotonic()
     shown.write("started\n")
+    notebook, executed = root / "notebooks" / f"{name}.ipynb", root / run / "notebooks" / f"{title}.ipynb"
     try:
-        run_notebook(
-            root / "notebooks" / f"{name}.ipynb",
-            root / run / "notebooks" / f"{title}.ipynb",
-            json.loads(parameters),
-            shown,
-        )
+        run_notebook(notebook, executed, json.loads(parameters), shown)
     except (ValueError, NotebookFailedError) as error:
         shown.write(f"failed: {error}\n")
         raise typer.Exit(1) from None

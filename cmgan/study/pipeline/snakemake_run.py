@@ -1,104 +1,121 @@
-"""Snakemake on a run's folder: what is asked of it, what of its output is shown, and how long it still takes."""
+"""Snakemake on a run's folder, in this process: what is asked of it, and what of its events a person is told.
 
+Which jobs there are, which ended and which failed comes from Snakemake's logger interface, through a handler that is
+registered as if an installed plugin had brought it. What Snakemake does not know is how long a job takes: timing.csv
+says it, also after an interruption, and from both follows the time left.
+"""
+
+import logging
 import os
-import re
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
+import pandas as pd
+from snakemake.cli import args_to_api, parse_args
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+from snakemake_interface_logger_plugins.registry.plugin import Plugin
+
 from cmgan.progress import duration
-from cmgan.study.pipeline.time_left import TimeLeft
 
-# Lines of run_notebook start with the notebook's number, snakemake's count of jobs with a number.
-JOB_LINE = re.compile(r"\[\d\d_")
-SHOWN_ON_ERROR = 10
-STEPS_LINE = re.compile(r"(\d+) of (\d+) steps")
+LOGGER = "study"
 
 
-@dataclass(frozen=True)
-class SnakemakeRun:
-    """A run's folder and who works on it.
+class JobReporter(LogHandlerBase):
+    """Prints where the jobs stand each time that one ended, and what failed.
 
-    root: the checkout whose code runs; folder: results/RUN, which holds profile.yaml; workers: options that say where
-    jobs run; log: file name in the folder.
+    jobs: how many there were to do; timing: RUN/timing.csv, where a job notes its time as NN_RULE or NN_RULE-LABEL.
     """
 
-    root: Path
-    folder: Path
-    workers: list[str]
-    log: str = "snakemake.log"
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = False
+    needs_rulegraph = False
 
-    def is_up_to_date(self) -> bool:
-        """Whether there is nothing to do for the report."""
-        result = subprocess.run(
-            self._command(["--dry-run", "--quiet", "all"]),
-            cwd=self.root,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        # A dry run says so when every output is there and newer than what it depends on.
-        return result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
+    def __init__(self, timing: Path) -> None:
+        super().__init__(common_settings=None, settings=None)
+        self.jobs = 0
+        self._timing, self._started = timing, time.time()
+        self._left: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._at_work: dict[int, tuple[str, float]] = {}
+        self._failed = False
 
-    def make(self, targets: list[str]) -> int:
-        """Make files of the folder, [] for the report, showing the jobs' own lines; the exit code.
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one of Snakemake's events."""
+        event, elapsed = getattr(record, "event", None), record.created - self._started
+        if event == LogEvent.RUN_INFO:
+            self._left = Counter(
+                {rule: n for rule, n in record.stats.items() if rule not in ("all", "total")}
+            )
+            self.jobs = self._left.total()
+        elif event == LogEvent.JOB_INFO:
+            self._at_work[record.jobid] = (record.rule_name, elapsed)
+        elif event == LogEvent.JOB_FINISHED and record.job_id in self._at_work:
+            rule, _ = self._at_work.pop(record.job_id)
+            self._left[rule] -= 1
+            self._done[rule] += 1
+            if rule != "all":
+                counted = f"{self._done.total()} of {self.jobs} jobs done after {duration(elapsed)}"
+                print(", ".join(filter(None, [counted, self.time_left(elapsed)])), flush=True)
+        elif event == LogEvent.JOB_ERROR:
+            self._at_work.pop(record.jobid, None)
+            self._failed = True
+            logs = ", ".join(str(self._timing.parent / log) for log in record.log)
+            print(f"{record.rule_name} failed: see {logs}", flush=True)
+        elif event == LogEvent.ERROR and record.exception != "RuleException" and not self._failed:
+            # Snakemake itself stopped: a job's own failure, a RuleException first, is told above.
+            print(self.format(record), file=sys.stderr, flush=True)
 
-        All that snakemake says goes to the log.
+    def time_left(self, elapsed: float) -> str:
+        """ "about 12 min 30 s left" after `elapsed` seconds, at the pace so far.
+
+        "at least" while a kind of job is left of which none has been timed; empty while that is true of all.
         """
-        # --quiet takes as many words as follow it: targets come first.
-        command = self._command([*targets, "--keep-going", "--quiet", "rules", "host"])
-        started, told = time.monotonic(), False
-        time_left = TimeLeft(self.folder / "timing.csv")
-        with (
-            (self.folder / self.log).open("w") as log,
-            subprocess.Popen(
-                command,
-                cwd=self.root,
-                env=self._environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as process,
-        ):
-            for line in process.stdout:
-                log.write(line)
-                log.flush()
-                elapsed = time.monotonic() - started
-                time_left.read(line, elapsed)
-                if JOB_LINE.match(line):
-                    print(line, end="", flush=True)
-                    told = told or "] failed:" in line
-                elif steps := STEPS_LINE.match(line):
-                    done = f"{steps[1]} of {steps[2]} jobs done after {duration(elapsed)}"
-                    print(", ".join(filter(None, [done, time_left.words(elapsed)])), flush=True)
-        if process.returncode and not told:
-            # Snakemake itself stopped, before or between the jobs.
-            last = (self.folder / self.log).read_text().splitlines()[-SHOWN_ON_ERROR:]
-            print("\n".join(last), file=sys.stderr)
-        return process.returncode
+        each = self._mean_seconds()
+        waiting = +self._left
+        done = sum(count * each.get(rule, 0.0) for rule, count in self._done.items())
+        left = sum(count * each.get(rule, 0.0) for rule, count in waiting.items())
+        part = sum(min(elapsed - begun, each.get(rule, 0.0)) for rule, begun in self._at_work.values())
+        if not done or left <= part:
+            return ""
+        seconds = elapsed * (left - part) / (done + part)
+        return f"{'about' if waiting.keys() <= each.keys() else 'at least'} {duration(seconds)} left"
 
-    def _command(self, options: list[str]) -> list[str]:
-        snakefile, settings = self.root / "notebooks" / "Snakefile", self.folder / "profile.yaml"
-        # What was made from what is noted in the folder, so that every checkout that works on it knows.
-        places = [
-            "--snakefile",
-            str(snakefile),
-            "--directory",
-            str(self.folder),
-            "--configfile",
-            str(settings),
-        ]
-        # `run_locks` are the lock; a job cut off by a kill is done again.
-        locks = ["--nolock", "--rerun-incomplete"]
-        return [sys.executable, "-m", "snakemake", *places, *self.workers, *locks, *options]
+    def _mean_seconds(self) -> dict[str, float]:
+        if not self._timing.is_file():
+            return {}
+        timed = pd.read_csv(self._timing)
+        rules = timed["job"].str.extract(r"_(\w+)", expand=False)
+        return timed["seconds"].groupby(rules).mean().to_dict()
 
-    def _environment(self) -> dict[str, str]:
-        """This environment with the running interpreter's `python` and this checkout's code first, for the jobs."""
-        before = {name: os.environ.get(name, "") for name in ("PATH", "PYTHONPATH")}
-        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(self.root)}
-        return os.environ | {
-            name: os.pathsep.join(filter(None, (first[name], before[name]))) for name in first
-        }
+
+def make(targets: list[str], root: Path, folder: Path, workers: list[str]) -> int:
+    """Make files of results/RUN, [] for the report, and return how many jobs that took.
+
+    Ends with a message that says how to go on where a job fails. The jobs find this interpreter's `python` and this
+    checkout's code first. root: the checkout whose code runs; folder: results/RUN, which holds profile.yaml;
+    workers: options that say where jobs run.
+    """
+    for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", root)):
+        os.environ[name] = os.pathsep.join(filter(None, (str(first), os.environ.get(name))))
+    reporter = JobReporter(folder / "timing.csv")
+    LoggerPluginRegistry().plugins[LOGGER] = Plugin(lambda *_: reporter, None, LOGGER)
+    # What was made from what is noted in the folder, so that every checkout that works on it knows.
+    places = ["--snakefile", root / "notebooks" / "Snakefile", "--directory", folder]
+    settings = ["--configfile", folder / "profile.yaml", *workers, "--keep-going", "--logger", LOGGER]
+    # The locks are those of `run`; a job cut off by a kill is done again.
+    locks = ["--nolock", "--rerun-incomplete"]
+    started = time.monotonic()
+    parser, arguments = parse_args([str(word) for word in (*targets, *places, *settings, *locks)])
+    if not args_to_api(arguments, parser):
+        sys.exit(
+            f"The run stopped after {duration(time.monotonic() - started)}: lines above marked 'failed' say why, the "
+            f"executed notebooks they name show where ({folder / '.snakemake' / 'log'} has the rest). The same "
+            "command goes on from here."
+        )
+    return reporter.jobs

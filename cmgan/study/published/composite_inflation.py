@@ -7,12 +7,11 @@ import pandas as pd
 
 from cmgan.dataset import UtterancePair
 from cmgan.metrics.composite import composite, spectral_distances
-from cmgan.metrics.pesq_score import pesq_score
+from cmgan.metrics.pesq import pesq_score
 from cmgan.metrics.snr import segmental_snr
 from cmgan.study.statistics import mean_interval
 
 RATINGS = ("csig", "cbak", "covl")
-LABELS = {"csig": "CSIG", "cbak": "CBAK", "covl": "COVL"}
 MARGIN_RATING = 0.1
 
 
@@ -26,22 +25,16 @@ def composite_inflation(pairs: Sequence[UtterancePair]) -> pd.DataFrame:
     for pair in pairs:
         clean, noisy = (signal.astype(np.float64) for signal in (pair.clean, pair.noisy))
         pesq, ssnr = pesq_score(clean, noisy).value, segmental_snr(clean, noisy)
-        scales = []
+        rated = {}
         for scale in ("int16", "float"):
             distances = spectral_distances(clean, noisy, scale)
-            scales.append(vars(composite(pesq, distances, ssnr)) | {"wss": distances.wss})
-        right, public = scales
+            rated[f"{scale}_scale"] = vars(composite(pesq, distances, ssnr)) | {"wss": distances.wss}
         rows += [
-            {
-                "id": pair.id,
-                "metric": metric,
-                "int16_scale": right[metric],
-                "float_scale": public[metric],
-                "inflation": public[metric] - right[metric],
-            }
+            {"id": pair.id, "metric": metric} | {scale: values[metric] for scale, values in rated.items()}
             for metric in (*RATINGS, "wss")
         ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(inflation=table["float_scale"] - table["int16_scale"])
 
 
 def mean_inflation(inflation: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -52,48 +45,35 @@ def mean_inflation(inflation: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for metric, group in inflation.groupby("metric", sort=False):
         mean = mean_interval(group["inflation"], seed)
-        rows.append(
-            {
-                "metric": metric,
-                "inflation": mean.estimate,
-                "low": mean.low,
-                "high": mean.high,
-                "utterances": mean.n,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((metric, mean.estimate, mean.low, mean.high, mean.n))
+    return pd.DataFrame(rows, columns=["metric", "inflation", "low", "high", "utterances"])
 
 
-def inflation_in_words(inflation: pd.DataFrame, seed: int = 0) -> str:
+def inflation_in_words(inflation: pd.DataFrame) -> str:
     """How far the public evaluation's ratings lie above the original's; frame of `composite_inflation`."""
-    means = mean_inflation(inflation, seed).set_index("metric")
+    means = mean_inflation(inflation, seed=0).set_index("metric")
+    ratings = means.loc[list(RATINGS)]
     parts = [
-        f"{LABELS[metric]} by {_signed(means.loc[metric, 'inflation'])} ({_signed(means.loc[metric, 'low'])} to "
-        f"{_signed(means.loc[metric, 'high'])})"
-        for metric in RATINGS
+        f"{metric.upper()} by {_signed(row['inflation'])} ({_signed(row['low'])} to {_signed(row['high'])})"
+        for metric, row in ratings.iterrows()
     ]
-    above, below = (
-        [LABELS[metric] for metric in RATINGS if reached(means.loc[metric])]
-        for reached in (lambda row: row["low"] > MARGIN_RATING, lambda row: row["high"] < MARGIN_RATING)
-    )
     verdicts = [
-        f"certainly {relation} than {MARGIN_RATING:g} for {', '.join(names)}"
-        for relation, names in (("more", above), ("less", below))
-        if names
+        f"certainly {relation} than {MARGIN_RATING:g} for {', '.join(names.str.upper())}"
+        for relation, names in (
+            ("more", ratings.index[ratings["low"] > MARGIN_RATING]),
+            ("less", ratings.index[ratings["high"] < MARGIN_RATING]),
+        )
+        if len(names)
     ]
     verdict = " and ".join(verdicts) or f"neither certainly more nor less than {MARGIN_RATING:g}"
-    ratings = inflation[inflation["metric"].isin(RATINGS)]
+    largest = inflation.loc[inflation["metric"].isin(RATINGS), "inflation"].max()
+    wss = inflation.loc[inflation["metric"] == "wss", ["int16_scale", "float_scale"]].mean()
     return (
         f"On {means['utterances'].min()} files the public evaluation's scale moves "
-        f"{', '.join(parts)}, mean and 95 % interval: {verdict}. The largest single change is "
-        f"{_signed(ratings['inflation'].max())}; WSS itself falls from {_mean(inflation, 'int16_scale'):.1f} to "
-        f"{_mean(inflation, 'float_scale'):.1f}."
+        f"{', '.join(parts)}, mean and 95 % interval: {verdict}. The largest single change is {_signed(largest)}; "
+        f"WSS itself falls from {wss['int16_scale']:.1f} to {wss['float_scale']:.1f}."
     )
 
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _mean(inflation: pd.DataFrame, column: str) -> float:
-    return inflation.loc[inflation["metric"] == "wss", column].mean()

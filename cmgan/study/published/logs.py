@@ -1,16 +1,15 @@
 """What published training logs say about skipped discriminator steps: read from the tables of public figures."""
 
-from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 from scipy.stats import binom
 
-from cmgan.study.margins import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO
-from cmgan.study.statistics import proportion_interval
+from cmgan.study.statistics import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO, proportion_interval
 
 LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
 RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl", "ssnr", "stoi", "remark")
+TABLES = Path(__file__).with_name("data")
 ALL_RUNS = "all runs"
 NEVER_SKIPS = "batch-mean fix"  # in a code_version: every batch gets a label, whatever failed
 QUANTILES = {"minimum": 0.0, "quartile_1": 0.25, "median": 0.5, "quartile_3": 0.75, "maximum": 1.0}
@@ -32,17 +31,16 @@ def read_training_logs(path: str = "") -> pd.DataFrame:
     Columns of LOG_COLUMNS; epoch, step and loss may be missing, disc_loss may not. Raises FileNotFoundError or
     ValueError naming the file and what is wrong with it.
     """
-    logs, name = _read(path, "published_training_logs.csv", LOG_COLUMNS)
-    for column in ("epoch", "step", "loss", "disc_loss"):
-        logs[column] = _numbers(logs[column], name)
+    file = Path(path) if path else TABLES / "published_training_logs.csv"
+    logs = _read(file, LOG_COLUMNS, ("epoch", "step", "loss", "disc_loss"))
     wrong = logs.index[~(logs["disc_loss"] >= 0)]
     if len(wrong):
         raise ValueError(
-            f"{name}, line {wrong[0] + 2}: disc_loss is missing or negative: give the logged value"
+            f"{file}, line {wrong[0] + 2}: disc_loss is missing or negative: give the logged value"
         )
     unknown = sorted(set(logs["kind"]) - {"train_step", "validation"})
     if unknown:
-        raise ValueError(f"{name}: unknown kind {', '.join(map(str, unknown))}: use train_step or validation")
+        raise ValueError(f"{file}: unknown kind {', '.join(map(str, unknown))}: use train_step or validation")
     return logs
 
 
@@ -51,9 +49,8 @@ def read_results(path: str = "") -> pd.DataFrame:
 
     Columns of RESULT_COLUMNS and validation_loss, taken from the remark where it tells one.
     """
-    results, name = _read(path, "published_results.csv", RESULT_COLUMNS)
-    for column in ("pesq", "csig", "cbak", "covl", "ssnr", "stoi"):
-        results[column] = _numbers(results[column], name)
+    file = Path(path) if path else TABLES / "published_results.csv"
+    results = _read(file, RESULT_COLUMNS, ("pesq", "csig", "cbak", "covl", "ssnr", "stoi"))
     told = results["remark"].astype(str).str.extract(r"validation loss ([0-9.]+[0-9])", expand=False)
     return results.assign(validation_loss=told.astype(float))
 
@@ -69,10 +66,25 @@ def skip_table(logs: pd.DataFrame) -> pd.DataFrame:
     """
     steps = logs[logs["kind"] == "train_step"]
     counted = steps["step"].notna() & ~steps["code_version"].str.contains(NEVER_SKIPS, regex=False)
-    rows = [
-        _skips(group, run, group["code_version"].iloc[0]) for run, group in steps.groupby("run", sort=False)
-    ]
-    rows.append(_skips(steps[counted], ALL_RUNS, ""))
+    groups = [(run, group, group["code_version"].iloc[0]) for run, group in steps.groupby("run", sort=False)]
+    rows = []
+    for run, lines, code_version in (*groups, (ALL_RUNS, steps[counted], "")):
+        losses = lines["disc_loss"]
+        zeros = int((losses == 0).sum())
+        interval = proportion_interval(zeros, len(lines))
+        rows.append(
+            {
+                "run": run,
+                "code_version": code_version,
+                "lines": len(lines),
+                "zeros": zeros,
+                "share": interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+                "nearly_zero": int(((losses > 0) & (losses < NEARLY_ZERO)).sum()),
+                "chance_at_claim": float(binom.cdf(zeros, len(lines), CLAIMED_SKIP_SHARE)),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -161,49 +173,25 @@ def validation_in_words(results: pd.DataFrame) -> str:
     )
 
 
-def _skips(steps: pd.DataFrame, run: str, code_version: str) -> dict[str, object]:
-    zeros = int((steps["disc_loss"] == 0).sum())
-    interval = proportion_interval(zeros, len(steps))
-    return {
-        "run": run,
-        "code_version": code_version,
-        "lines": len(steps),
-        "zeros": zeros,
-        "share": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "nearly_zero": int(((steps["disc_loss"] > 0) & (steps["disc_loss"] < NEARLY_ZERO)).sum()),
-        "chance_at_claim": float(binom.cdf(zeros, len(steps), CLAIMED_SKIP_SHARE)),
-    }
-
-
-def _read(path: str, packaged: str, columns: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
-    source = Path(path) if path else resources.files("cmgan.study.published") / "data" / packaged
-    if not source.is_file():
+def _read(file: Path, columns: tuple[str, ...], numeric: tuple[str, ...]) -> pd.DataFrame:
+    if not file.is_file():
         raise FileNotFoundError(
-            f"{source}: no such file; give a CSV or leave the path empty for the packaged one"
+            f"{file}: no such file; give a CSV or leave the path empty for the packaged one"
         )
-    with source.open(encoding="utf-8") as file:
-        try:
-            frame = pd.read_csv(file)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{source}: not a CSV table ({error}); give one with {', '.join(columns)}"
-            ) from error
+    try:
+        frame = pd.read_csv(file)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: not a CSV table ({error}); give one with {', '.join(columns)}") from error
     missing = [column for column in columns if column not in frame]
     if missing:
-        raise ValueError(f"{source}: lacks the column {', '.join(missing)}; a table has {', '.join(columns)}")
+        raise ValueError(f"{file}: lacks the column {', '.join(missing)}; a table has {', '.join(columns)}")
     if frame.empty:
-        raise ValueError(f"{source}: holds no rows; give at least one")
-    return frame, str(source)
-
-
-def _numbers(values: pd.Series, name: str) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce")
-    wrong = values.index[numbers.isna() & values.notna()]
-    if len(wrong):
-        line = wrong[0] + 2
-        raise ValueError(
-            f"{name}, line {line}: {values.name} is {values[wrong[0]]!r}; give a number or nothing"
-        )
-    return numbers
+        raise ValueError(f"{file}: holds no rows; give at least one")
+    for column in numeric:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        wrong = frame.index[numbers.isna() & frame[column].notna()]
+        if len(wrong):
+            given = frame.loc[wrong[0], column]
+            raise ValueError(f"{file}, line {wrong[0] + 2}: {column} is {given!r}; give a number or nothing")
+        frame[column] = numbers
+    return frame

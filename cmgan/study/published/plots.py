@@ -1,20 +1,23 @@
-"""Figures of the published evidence: discriminator losses by run, and results by code version."""
+"""Figures of the published evidence: logged losses, results by code version, skipped steps, inflated ratings."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from cmgan.study.figure_files import TEXT_WIDTH
-from cmgan.study.margins import HEALTHY_BAND, NEARLY_ZERO
+from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
+from cmgan.study.published.composite_inflation import MARGIN_RATING, RATINGS, mean_inflation
+from cmgan.study.published.rank_skip import STEPS, TITLES
+from cmgan.study.statistics import HEALTHY_BAND, NEARLY_ZERO
 
+# Label and marker of each family of code versions.
 FAMILIES = {
-    "before": "code before the refactoring",
-    "after": "code after it",
-    "fixed": "after it, batch-mean fix",
+    "before": ("code before the refactoring", "o"),
+    "after": ("code after it", "s"),
+    "fixed": ("after it, batch-mean fix", "^"),
+    "other": ("unknown or other code", "D"),
 }
-MARKERS = {"before": "o", "after": "s", "fixed": "^", "other": "D"}
-OTHER_LABEL = "unknown or other code"
 
 
 def losses_by_run(losses: pd.DataFrame) -> Figure:
@@ -53,18 +56,66 @@ def results_by_version(results: pd.DataFrame) -> Figure:
     rows = results[results["pesq"].notna()].sort_values("pesq").reset_index(drop=True)
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(rows)))
     families = rows["code_version"].map(code_family)
-    for number, (family, marker) in enumerate(MARKERS.items()):
+    for number, (family, (label, marker)) in enumerate(FAMILIES.items()):
         chosen = rows[families == family]
-        if chosen.empty:
-            continue
-        label = f"{FAMILIES.get(family, OTHER_LABEL)} (n = {len(chosen)})"
-        axis.scatter(
-            chosen["pesq"], chosen.index, s=22, color=f"C{number}", marker=marker, label=label, zorder=3
-        )
+        if len(chosen):
+            look = {"color": f"C{number}", "marker": marker, "label": f"{label} (n = {len(chosen)})"}
+            axis.scatter(chosen["pesq"], chosen.index, s=22, zorder=3, **look)
     axis.set_yticks(rows.index, [f"{row.run} · {row.source}" for row in rows.itertuples()])
     axis.set(xlabel="PESQ", ylim=(-0.7, len(rows) - 0.3))
     axis.grid(axis="y", linestyle=":")
     axis.legend(loc="lower right")
+    return figure
+
+
+def rank_reductions(reductions: pd.DataFrame) -> Figure:
+    """The step of every gradient reduction, in each rank's own order; frame of `reduction_table`."""
+    scenarios = reductions["scenario"].unique()
+    figure, axes = plt.subplots(
+        1, len(scenarios), figsize=(TEXT_WIDTH, 2.4), sharex=True, sharey=True, squeeze=False
+    )
+    for axis, scenario in zip(axes[0], scenarios, strict=True):
+        for rank, rows in reductions[reductions["scenario"] == scenario].groupby("rank"):
+            # Ranks in step would hide each other: set them side by side.
+            height = rows["step"] + 0.12 * (2 * rank - 1)
+            axis.plot(rows["number"], height, color=f"C{rank}", alpha=0.4)
+            paired = rows["step"] == rows["other_step"]
+            for chosen, size, marker, met in (
+                (paired, 14, "os"[rank], "same step"),
+                (~paired, 20, "x", "another step's gradients"),
+            ):
+                look = {"color": f"C{rank}", "marker": marker, "label": f"process {rank}: {met}"}
+                axis.scatter(rows.loc[chosen, "number"], height[chosen], s=size, **look)
+        axis.set(title=TITLES[scenario].replace(", ", ",\n"), xlabel="gradient reduction")
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes[0, 0].set(ylabel="training step it was in", yticks=range(1, STEPS + 1), ylim=(0.6, STEPS + 0.4))
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def composite_inflation(inflation: pd.DataFrame) -> Figure:
+    """How far the public evaluation moves each rating, an utterance a dot; frame of `composite_inflation`."""
+    figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 2.4))
+    means = mean_inflation(inflation, seed=0).set_index("metric")
+    for place, metric in enumerate(RATINGS):
+        changes = inflation.loc[inflation["metric"] == metric, "inflation"].dropna().to_numpy()
+        # A fixed fan keeps equal dots apart without chance.
+        places = place + 0.22 * (np.arange(len(changes)) % 5 - 2) / 2
+        axis.scatter(places, changes, s=10, alpha=0.6, linewidth=0, color="C0", label="one file")
+        mean, low, high = means.loc[metric, ["inflation", "low", "high"]]
+        look = {"fmt": "D", "markersize": 4, "capsize": 2, "color": "C1", "label": "mean, 95 % interval"}
+        axis.errorbar(place + 0.36, mean, [[mean - low], [high - mean]], **look)
+    axis.axhline(0, color="0.5", linewidth=0.8)
+    axis.axhline(
+        MARGIN_RATING, color="C3", linestyle="--", label=f"a change that matters ({MARGIN_RATING:g})"
+    )
+    axis.set_xticks(range(len(RATINGS)), [metric.upper() for metric in RATINGS])
+    files = inflation["id"].nunique()
+    axis.set(xlabel=f"rating ({files} noisy files)", ylabel="public scale − original scale")
+    handles, names = axis.get_legend_handles_labels()
+    unique = dict(zip(names, handles, strict=True))
+    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

@@ -9,14 +9,14 @@ import pandas as pd
 import typer
 import yaml
 
-from cmgan.study.claims.judging import judge_run
-from cmgan.study.comparison.tables import compare
+from cmgan.study.claims.verdicts import judge_run
+from cmgan.study.comparison.evaluation import compare
 from cmgan.study.paths import repository_root
-from cmgan.study.report.figures import draw_figures, figure_frames
+from cmgan.study.report.figures import figure_frames
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.run_results import load_run
-from data_prep.whole_files import write_table
+from data_prep.whole_files import write_table, write_text
 
 # Tables, figures and settings; no audio, no generator, no executed notebook, which name paths.
 KEPT = (
@@ -46,34 +46,30 @@ def keep_run(run: Path, folder: Path) -> Path:
         )
     if folder.exists() and any(path.suffix != ".md" for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something already: remove it or choose another folder")
-    for file in (file for pattern in KEPT for file in run.glob(pattern) if file.is_file()):
+    for file in (file for pattern in KEPT for file in run.glob(pattern)):
         copy = folder / file.relative_to(run)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     settings = yaml.safe_load((run / "profile.yaml").read_text())
     machine_paths = {str(run.resolve()), str(repository_root()), settings["corpus_path"]} - {""}
     settings["corpus_path"] = Path(settings["corpus_path"]).name
-    (folder / "profile.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    write_text(yaml.safe_dump(settings, sort_keys=False), folder / "profile.yaml")
     manifest = pd.read_csv(run / "data" / "manifest.csv")
     for column in ("clean_path", "noisy_path"):
         manifest[column] = ["/".join(Path(path).parts[-3:]) for path in manifest[column]]
     write_table(manifest, folder / "data" / "manifest.csv")
     results = load_run(folder, settings["arms"], settings["seeds"])
     compared, judged = compare(results), judge_run(results)
-    draw_figures(figure_frames(results, compared, judged), folder / "report" / "figures")
-    # Those of networks, recordings and other notebooks come from their CSV files.
+    frames = figure_frames(results, compared, judged)
+    for name, frame in frames.items():
+        write_table(frame, folder / "report" / "figures" / f"{name}.csv")
     redraw_run(folder)
-    report = write_report(results, compared, judged)
-    _refuse_machine_paths(folder, machine_paths)
+    report = write_report(results, compared, judged, frames)
+    for file in (file for file in folder.rglob("*") if file.suffix in TEXT):
+        for path in machine_paths:
+            if path in file.read_text():
+                raise ValueError(f"{file} names {path}: do not publish it as it is")
     return report
-
-
-def _refuse_machine_paths(folder: Path, machine_paths: set[str]) -> None:
-    for file in folder.rglob("*"):
-        if file.suffix in TEXT:
-            found = [path for path in machine_paths if path in file.read_text()]
-            if found:
-                raise ValueError(f"{file} names {found[0]}: do not publish it as it is")
 
 
 def main(

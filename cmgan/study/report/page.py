@@ -1,73 +1,320 @@
-"""The comparison report: one self-contained HTML page, the same as PDF, its tables, from what a run left behind."""
+"""The report, section by section: one self-contained HTML page, and the same page set as PDF."""
 
 import base64
-import re
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup, escape
+import pandas as pd
+import typst
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from PIL import Image
 
-from cmgan.study.claims.judging import JudgedRun
-from cmgan.study.claims.tables import claims_markdown, claims_table
-from cmgan.study.comparison.tables import Comparison
+from cmgan.study.arms import describe
+from cmgan.study.claims.effects import Effect
+from cmgan.study.claims.rules import Verdict
+from cmgan.study.claims.verdicts import JudgedClaim, JudgedRun
+from cmgan.study.claims.words import (
+    claims_markdown,
+    claims_table,
+    controls_in_words,
+    effect_in_words,
+    points_towards,
+    predictions_text,
+    rules_in_words,
+    to_change,
+    to_leave,
+    unknown,
+    verdicts_in_words,
+)
+from cmgan.study.comparison.evaluation import Comparison
+from cmgan.study.comparison.words import RULE
+from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.paths import repository_root
-from cmgan.study.report.pdf import write_pdf
-from cmgan.study.report.sections import Section, report_sections
-from cmgan.study.report.tables import report_tables, write_latex, write_tables
-from cmgan.study.report.words import introduction
+from cmgan.study.report.figures import FIGURES, RunFigure
+from cmgan.study.report.tables import Table, latex, report_tables, write_tables
+from cmgan.study.report.words import (
+    answer,
+    evidence_in_words,
+    introduction,
+    limits,
+    provenance,
+    silence_in_words,
+)
 from cmgan.study.run_results import RunResults
-from data_prep.whole_files import write_table
+from data_prep.whole_files import whole_file, write_table, write_text
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+TEMPLATES = Path(__file__).parent
+PAGE_DOTS_PER_INCH, PNG_DOTS_PER_INCH = 140, 200
+MARKDOWN = MarkdownIt("commonmark", {"html": False})
+# A word for the style sheet: verdicts differ in a mark and in words too, not in colour alone.
+MARKS = {
+    str(Verdict.SUPPORTED): ("supported", "✓"),
+    str(Verdict.REFUTED): ("refuted", "✗"),
+    str(Verdict.INCONCLUSIVE): ("inconclusive", "?"),
+    str(Verdict.NOT_TESTABLE): ("untestable", "–"),
+}
+LINKED_TABLES = (
+    "data/*.csv",
+    "objective/*.csv",
+    "silence/*.csv",
+    "evidence/*.csv",
+    "evaluation/*.csv",
+    "training/*/*.csv",
+)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Sentences (Markdown) under a title, numbered if ordered; `none` stands in their place when there are none."""
+
+    lines: Sequence[str]
+    title: str = ""
+    none: str = ""
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A drawn figure with its words and its size on the page in pixels; files: path from the report by format."""
+
+    name: str
+    words: RunFigure
+    png: Path
+    width: int
+    height: int
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the table of contents, with its paragraphs, lists, tables and figures."""
+
+    id: str
+    title: str
+    blocks: Sequence[str | Lines | Table | PageFigure]
 
 
 def write_report(
-    results: RunResults, compared: Comparison, judged: JudgedRun, root: Path | None = None
+    results: RunResults, compared: Comparison, judged: JudgedRun, figures: Collection[str]
 ) -> Path:
     """Write claims.csv, the tables, report.pdf and, last of all, RUN/report/index.html, which it returns.
 
-    root: the checkout (default: around the working folder). Raises FileNotFoundError for a figure that was not drawn
-    (see `report_sections`).
+    figures: names of the comparison's figures that were drawn in RUN/report/figures; those of other notebooks are
+    taken in where they are. Raises FileNotFoundError for a figure that is missing.
     """
-    folder = results.root / "report"
-    tables, claims = report_tables(compared), claims_table(judged)
-    write_tables(tables, folder / "tables")
-    write_latex(claims, folder / "tables")
+    folder, tables, claims = results.root / "report", report_tables(compared), claims_table(judged)
+    write_tables(tables.values(), folder / "tables")
+    write_text(latex(claims), folder / "tables" / "claims.tex")
     write_table(claims.numbers, folder / "claims.csv")
-    (folder / "claims.md").write_text(claims_markdown(judged))
-    sections = report_sections(results, compared, judged, tables, root or repository_root())
-    title = f"CMGAN training compared: {results.root.name}"
-    write_pdf(title, introduction(results), sections, results.root)
-    partial = folder / ".index.html.partial"
-    partial.write_text(_page(title, introduction(results), sections))
-    return partial.replace(folder / "index.html")
+    write_text(claims_markdown(judged), folder / "claims.md")
+    page = _html(
+        title=f"CMGAN training compared: {results.root.name}",
+        introduction=introduction(results),
+        sections=_sections(results, compared, judged, tables, figures),
+    )
+    with whole_file(folder / "report.pdf") as partial:
+        partial.write_bytes(_pdf(page, results.root))
+    write_text(page, folder / "index.html")
+    return folder / "index.html"
 
 
-def _page(title: str, opening: str, sections: Sequence[Section]) -> str:
+def _html(title: str, introduction: str, sections: Sequence[Section]) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"marked": _marked, "broken": _broken_before_interval, "inlined": _inlined}
-    page = environment.get_template(TEMPLATE.name)
-    return page.render(title=title, introduction=opening, sections=sections)
+    environment.filters["marked"] = lambda text: Markup(MARKDOWN.renderInline(text))
+    environment.filters["base64"] = lambda file: base64.b64encode(file.read_bytes()).decode()
+    page = environment.get_template("page.html.j2")
+    return page.render(title=title, introduction=introduction, sections=sections, marks=MARKS)
 
 
-def _inlined(png: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode()}"
+def _pdf(page: str, run_root: Path) -> bytes:
+    """The page set by Typst, with the vector figures that it links.
+
+    Fonts of the machine are left aside, so that the same run gives the same pages everywhere. Raises
+    typst.TypstError for a figure that has no PDF beside its PNG.
+    """
+    _doctype, _, html = page.partition("\n")
+    return typst.compile(
+        (TEMPLATES / "document.typ").read_bytes(),
+        root=str(run_root),
+        sys_inputs={"page": html},
+        ignore_system_fonts=True,
+    )
 
 
-def _marked(text: str) -> Markup:
-    """Escaped text with `names` between backticks as code and **words** between stars in bold."""
-    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
-    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", code))
+def _sections(
+    results: RunResults,
+    compared: Comparison,
+    judged: JudgedRun,
+    tables: Mapping[str, Table],
+    drawn: Collection[str],
+) -> list[Section]:
+    """Every section of the report that has something to show."""
+    root = results.root
+    files = [root / "report" / "figures" / f"{name}.png" for name in drawn]
+    files += [
+        png for step in ("objective", "silence", "evidence") for png in root.glob(f"{step}/figures/*.png")
+    ]
+    pages = {png.stem: _page_figure(png, root / "report") for png in files if png.stem in FIGURES}
+
+    def shown(*names: str) -> list[PageFigure]:
+        return [pages[name] for name in names if name in pages]
+
+    def of_step(step: str) -> list[PageFigure]:
+        return [pages[name] for name in FIGURES if name in pages and pages[name].png.parts[-3] == step]
+
+    def chosen(*names: str) -> list[Table]:
+        return [tables[name] for name in names if name in tables]
+
+    sections = [
+        Section(
+            "objective",
+            "What the loss asks for",
+            [*_points([objective_answer(root)]), *of_step("objective")[:2]],
+        ),
+        Section(
+            "claims", "Verdicts on the claims", [*_claims_blocks(judged, pages), *shown("claims_forest")]
+        ),
+        Section("change", "What to change in your code", _advice(judged)),
+        Section("unknown", "What remains unknown", [Lines(unknown(judged), none="Every claim was decided.")]),
+        Section(
+            "minima",
+            "The objective's minima: doses, other objectives, discriminators, networks",
+            [*_points(objective_in_words(root)), *of_step("objective")[2:]],
+        ),
+        Section("answer", "In short", [Lines(answer(compared)), RULE, *shown("mechanism", "one_clip")]),
+        Section(
+            "run",
+            "What was run",
+            [
+                Lines(provenance(results, repository_root())),
+                Lines([f"`{arm}`: {describe(arm)}" for arm in results.arms]),
+            ],
+        ),
+        Section(
+            "training",
+            "Over training",
+            [*shown("validation_pesq"), *chosen("pesq_falls", "since_peak", "early_stopping")],
+        ),
+        Section(
+            "scores",
+            "Final scores",
+            [
+                *shown("final_metrics", "differences", "failure_doses", "batch_sizes"),
+                *chosen("final_metrics", f"differences_from_{compared.baseline}", "differences_from_noisy"),
+            ],
+        ),
+        Section(
+            "discriminator",
+            "What the discriminator learned from",
+            [
+                *shown("discriminator_losses", "label_spread", "gradient_norms"),
+                *chosen("skipped_steps", "failure_reasons"),
+            ],
+        ),
+        Section(
+            "silence",
+            "Silence and PESQ failure",
+            [*_points(silence_in_words(root)), *of_step("silence")],
+        ),
+        Section(
+            "evidence", "Published training logs", [*_points(evidence_in_words(root)), *of_step("evidence")]
+        ),
+        Section("rules", "Decision rules and every prediction", _rules(judged)),
+        Section("limits", "What this run cannot say", [Lines(limits(results))]),
+        Section("files", "Notebooks and data", _points(_links(root))),
+    ]
+    return [section for section in sections if section.blocks]
 
 
-def _broken_before_interval(text: str) -> Markup:
-    """Escaped cell with `[low, high]`, or what follows an arrow, in a line of its own: so wide tables fit."""
-    broken = re.sub(r"(?<=\S) (\[.+\])$", r'<br><span class="bounds">\1</span>', str(escape(text)))
-    return Markup(broken.replace(" → ", " →<br>"))
+def _points(lines: Sequence[str]) -> list[Lines]:
+    return [Lines(lines)] if any(lines) else []
+
+
+def _page_figure(png: Path, folder: Path) -> PageFigure:
+    with Image.open(png) as image:
+        width, height = (round(size * PAGE_DOTS_PER_INCH / PNG_DOTS_PER_INCH) for size in image.size)
+    files = [png.with_suffix(f".{suffix}") for suffix in ("csv", "svg", "pdf", "png")]
+    paths = {file.suffix[1:].upper(): os.path.relpath(file, folder) for file in files if file.is_file()}
+    return PageFigure(png.stem, FIGURES[png.stem], png, width, height, paths)
+
+
+def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines | Table]:
+    """The claims with their verdicts, and the controls; drawn: figures that the page shows."""
+    rows = [
+        [
+            f"*{claim.claim.id}* **{claim.claim.title}**\n“{claim.claim.sentence}” {claim.claim.source}",
+            str(claim.verdict),
+            _evidence(claim, drawn),
+        ]
+        for claim in run.claims
+    ]
+    text = pd.DataFrame(rows, columns=["Claim", "Verdict", "Effect and evidence"])
+    return [
+        f"{verdicts_in_words(run)} Intervals in square brackets have 95 %; n and, where networks were trained, the "
+        "range of the seeds' own means follow.",
+        Table("claims", "Claims and verdicts", "", None, text, "claims"),
+        "[CSV of every prediction](claims.csv)[LaTeX](tables/claims.tex)[Markdown](claims.md)",
+        Lines(controls_in_words(run), "Controls: did what must appear in this run appear?"),
+    ]
+
+
+def _evidence(judged: JudgedClaim, drawn: Collection[str]) -> str:
+    """A claim's effect, its reason for no verdict, and links, in lines."""
+    leading, claim = judged.leading, judged.claim
+    links = [f"[{FIGURES[name].title}](#figure-{name})" for name in claim.figures if name in drawn]
+    effect = isinstance(leading.found, Effect)
+    lines = [
+        f"**{effect_in_words(leading.found)}**" if effect else "",
+        f"{leading.prediction.id}: {leading.prediction.says}" if effect else "",
+        judged.reason,
+        "".join([f"[all predictions](#rules-{claim.id})", *links]),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _advice(run: JudgedRun) -> list[Lines]:
+    return [
+        Lines(to_change(run), "Change", "This run supports no change.", ordered=True),
+        Lines(
+            points_towards(run),
+            "Points this way at 95 %, not decided at the level of all predictions together",
+            "Nothing.",
+        ),
+        Lines(to_leave(run), "Leave alone, or do not count on", "Nothing was refuted."),
+    ]
+
+
+def _rules(run: JudgedRun) -> list[str | Lines | Table]:
+    predictions = predictions_text(run)
+    tables = [
+        Table(
+            f"rules-{claim.claim.id}",
+            f"{claim.claim.id} {claim.claim.title}: {claim.verdict}",
+            f"“{claim.claim.sentence}” ({claim.claim.source}) {claim.claim.note}",
+            None,
+            predictions[predictions["prediction"].isin([one.prediction.id for one in claim.predictions])],
+            "predictions",
+        )
+        for claim in run.claims
+    ]
+    opening = "Written down in `cmgan/study/claims/claims.yaml` before the runs that they judge."
+    return [opening, Lines(rules_in_words(run)), *tables]
+
+
+def _links(root: Path) -> list[str]:
+    notebooks = [
+        f"{file.stem}: [page](<../notebooks/{file.stem}.html>)[notebook](<../notebooks/{file.name}>)"
+        for file in sorted((root / "notebooks").glob("*.ipynb"))
+    ]
+    tables = [str(file.relative_to(root)) for pattern in LINKED_TABLES for file in sorted(root.glob(pattern))]
+    return [*notebooks, *(f"{file}: [CSV](<../{file}>)" for file in tables)]

@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 
 from cmgan.dataset import UtterancePair, crop, load_pairs
-from cmgan.metrics.pesq_score import pesq_score
+from cmgan.metrics.pesq import pesq_score
 from cmgan.signal import SAMPLE_RATE
-from cmgan.study.margins import MARGIN_PESQ
-from cmgan.study.silence.formulas import visible_drop
-from cmgan.study.silence.words import PUBLISHED_CROP_SECONDS
-from cmgan.study.statistics import Interval, mean_interval
+from cmgan.study.silence.survey import PUBLISHED_CROP_SECONDS
+from cmgan.study.statistics import Interval, mean_interval, visible_drop
 from data_prep.manifest import read_manifest, select_split
 
 SCORED_UTTERANCES = 60
@@ -31,7 +29,7 @@ def validated_pairs(manifest: Path) -> list[UtterancePair]:
 def utterances_of_a_run(manifest: Path, limit: int) -> int:
     """How many validation utterances training scores after an epoch; limit 0 takes the whole split."""
     available = len(select_split(read_manifest(manifest), "validation"))
-    return min(limit, available) if limit else available
+    return min(limit or available, available)
 
 
 def crop_repeats(crops: int) -> int:
@@ -39,16 +37,14 @@ def crop_repeats(crops: int) -> int:
     return max(3, crops // 12)
 
 
-def random_crop_scores(
-    pairs: Sequence[UtterancePair], repeats: int, seed: int, crop_seconds: float = PUBLISHED_CROP_SECONDS
-) -> pd.DataFrame:
-    """PESQ of noisy speech on `repeats` random crops of every utterance, beside that of the whole file.
+def random_crop_scores(pairs: Sequence[UtterancePair], repeats: int, seed: int) -> pd.DataFrame:
+    """PESQ of noisy speech on `repeats` random 2 s crops of every utterance, beside that of the whole file.
 
     Crops are the trainer's own: an utterance that is shorter repeats and gives the same crop each time. One row
     per crop: utterance, repeat, pesq, whole_pesq (NaN where they failed).
     """
     rows = []
-    samples = round(crop_seconds * SAMPLE_RATE)
+    samples = round(PUBLISHED_CROP_SECONDS * SAMPLE_RATE)
     for number, pair in enumerate(pairs):
         rng = np.random.default_rng([seed, 6, number])
         whole = pesq_score(pair.clean, pair.noisy).value
@@ -72,9 +68,9 @@ def crop_variance_of_estimates(trainings: Sequence[pd.DataFrame], seed: int) -> 
     An epoch draws one crop of each utterance; the difference of its PESQ from that of the whole estimate is taken,
     so that what was learned between epochs cancels. Variances are averaged over trainings, then over utterances.
     """
-    stacked = pd.concat(dict(enumerate(trainings)), names=["training"])
-    difference = (stacked["pesq_random_crop"] - stacked["pesq"]).rename("difference")
-    variances = difference.groupby([stacked.index.get_level_values("training"), stacked["id"]]).var(ddof=1)
+    stacked = pd.concat(dict(enumerate(trainings)), names=["training"]).reset_index("training")
+    difference = stacked["pesq_random_crop"] - stacked["pesq"]
+    variances = difference.groupby([stacked["training"], stacked["id"]]).var(ddof=1)
     return mean_interval(variances.groupby("id").mean(), seed)
 
 
@@ -98,53 +94,3 @@ def visible_drops(scores: pd.DataFrame, validation_utterances: int, seed: int) -
         for count in sorted({*EPOCH_SIZES, validation_utterances})
     ]
     return pd.DataFrame(rows)
-
-
-def estimates_in_words(trainings: Sequence[pd.DataFrame], seed: int = 0) -> str:
-    """How noisy random crops were in this run's validations; validation.csv of each training."""
-    variance = crop_variance_of_estimates(trainings, seed)
-    if not variance.n:
-        return "Trainings of a single epoch do not show how noisy their random crops are."
-    drops = {count: visible_drop(variance.estimate, count) for count in (variance.n, PUBLISHED_VALIDATION)}
-    return (
-        f"In this run's own validations ({len(trainings)} trainings, {variance.n} utterances) the estimates' crops "
-        f"have a standard deviation of {np.sqrt(variance.estimate):.2f} around whole files, so that by accident "
-        f"epochs differ by {' or by '.join(f'{drop:.2g} over {count} utterances' for count, drop in drops.items())}."
-    )
-
-
-def noise_in_words(scores: pd.DataFrame, drops: pd.DataFrame) -> str:
-    """Whether random crops hide the claimed collapse; frames of `random_crop_scores` and `visible_drops`."""
-    by_utterance = scores.groupby("utterance").agg(crops=("pesq", "mean"), whole=("whole_pesq", "first"))
-    offset = (by_utterance["crops"] - by_utterance["whole"]).mean()
-    marked = drops[drops["mark"].fillna("") != ""].sort_values("utterances")
-    parts = [
-        f"with {row.utterances} ({_NAMES[row.mark]}) a drop of {row.drop:.2g} PESQ (95 % interval {row.low:.2g} to "
-        f"{row.high:.2g})"
-        for row in marked.itertuples()
-    ]
-    enough = drops.loc[drops["high"] < CLAIMED_COLLAPSE, "utterances"]
-    seen = (
-        f"with {enough.min()} utterance{'s' if enough.min() > 1 else ''} or more"
-        if len(enough)
-        else "with none of these numbers"
-    )
-    single = drops["standard_error"].iloc[0] * np.sqrt(drops["utterances"].iloc[0])
-    return (
-        f"Between random crops of {PUBLISHED_CROP_SECONDS:g} s of one utterance PESQ has a standard deviation of "
-        f"{single:.2f} ({scores['utterance'].nunique()} utterances, {len(scores)} crops). Two epochs that differ "
-        f"in their crops alone show {'; '.join(parts)} or more in 5 % of the cases. A collapse of "
-        f"{CLAIMED_COLLAPSE:g} stands out **{seen}**; a change of {MARGIN_PESQ:g} needs "
-        f"{_needed(drops)}. Crops score {abs(offset):.2f} {'above' if offset > 0 else 'below'} whole files on "
-        "average, in every epoch alike."
-    )
-
-
-_NAMES = {"published": "the published test split", "this run": "this run's validation"}
-
-
-def _needed(drops: pd.DataFrame) -> str:
-    enough = drops.loc[drops["drop"] < MARGIN_PESQ, "utterances"]
-    if enough.empty:
-        return f"more than {drops['utterances'].max()}"
-    return f"about {enough.min()} utterance" + "s" * int(enough.min() != 1)

@@ -1,29 +1,74 @@
-"""What the training logs of all arms say, in numbers: tidy tables in, tidy tables out."""
+"""What the training logs of all arms say, as tables: falls of PESQ, skipped steps, early stopping replayed."""
 
 from collections import Counter
+from itertools import product
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from cmgan.metrics.speech import METRICS
+from cmgan.recipe import Recipe
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.statistics import Interval, mean_interval, proportion_interval, seed_interval
 
+LABELS = METRICS | {
+    "inconsistency": "spectral inconsistency",
+    "phase_error": "phase error (rad)",
+    "loss_total": "total loss",
+    "loss_magnitude": "magnitude loss",
+    "loss_real_imaginary": "real and imaginary loss",
+    "loss_time": "time loss",
+    "loss_time_published": "time loss (published target)",
+    "loss_time_normalised": "time loss (normalised target)",
+    "loss_metric": "metric loss",
+    "loss_discriminator": "discriminator loss",
+    "gradient_norm_generator": "gradient norm, generator",
+}
+SPEECH = ("pesq", "gain", "inconsistency")
+LOSSES = ("loss_magnitude", "loss_time_published", "loss_time_normalised")
 # What is followed from the epoch of the highest PESQ to the last one.
-MECHANISM = (
-    "pesq",
-    "gain",
-    "inconsistency",
-    "loss_magnitude",
-    "loss_time_published",
-    "loss_time_normalised",
-    "phase_error",
-    "loss_total",
-)
+MECHANISM = (*SPEECH, *LOSSES, "phase_error", "loss_total")
 QUANTILES = {"minimum": 0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "maximum": 1}
-INJECTED = "injected"
+BOOTSTRAP_SEED = 0
+
+Criterion = Literal["loss", "pesq"]
+CRITERIA: dict[Criterion, str] = {"loss": "loss_total", "pesq": "pesq"}
+PATIENCES = (3, 5, 10, 15)  # 15 is the debugging effort's
 
 
-def pesq_falls(validation: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+class Spread(NamedTuple):
+    """Mean of one value an utterance and seed, with 95 % intervals over utterances and, apart, over seeds.
+
+    low, high: for these trained networks (BCa bootstrap, each utterance averaged over seeds). seed_low, seed_high:
+    for these utterances (Student's t; NaN for fewer than two seeds). smallest, largest: of the seeds' means.
+    missing: utterances that lack a value for some seed and are left out.
+    """
+
+    mean: float
+    low: float
+    high: float
+    utterances: int
+    missing: int
+    seed_low: float
+    seed_high: float
+    seeds: int
+    smallest: float
+    largest: float
+
+
+def spread(table: pd.DataFrame) -> Spread:
+    """Mean and intervals of a table with an utterance a row and a seed a column."""
+    complete = table.dropna()
+    by_seed = complete.mean(axis=0)
+    utterances, seeds = mean_interval(complete.mean(axis=1), BOOTSTRAP_SEED), seed_interval(by_seed)
+    return Spread(
+        *(utterances.estimate, utterances.low, utterances.high, utterances.n, len(table) - len(complete)),
+        *(seeds.low, seeds.high, seeds.n, by_seed.min(), by_seed.max()),
+    )
+
+
+def pesq_falls(validation: pd.DataFrame) -> pd.DataFrame:
     """How far validation PESQ fell from its highest epoch to the last one, for every arm and seed.
 
     Columns: arm, seed, peak_epoch, peak, final_epoch, final, fall, low, high, utterances. `fall` and its interval
@@ -31,56 +76,38 @@ def pesq_falls(validation: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     utterances, since a maximum chosen on the same noise falls by itself.
     """
     rows = []
-    for (arm, number), run in validation.groupby(["arm", "seed"], sort=False):
+    for (arm, seed), run in validation.groupby(["arm", "seed"], sort=False):
         means = run.groupby("epoch")["pesq"].mean()
-        fall = mean_interval(_cross_fitted_falls(run), seed)
+        fall = mean_interval(fall_by_utterance(run)[seed], BOOTSTRAP_SEED)
+        peak_epoch = means.idxmax() if means.notna().any() else pd.NA
         rows.append(
-            {
-                "arm": arm,
-                "seed": number,
-                "peak_epoch": means.idxmax() if means.notna().any() else pd.NA,
-                "peak": means.max(),
-                "final_epoch": means.index[-1],
-                "final": means.iloc[-1],
-                "fall": fall.estimate,
-                "low": fall.low,
-                "high": fall.high,
-                "utterances": fall.n,
-            }
+            {"arm": arm, "seed": seed, "peak_epoch": peak_epoch, "peak": means.max()}
+            | {"final_epoch": means.index[-1], "final": means.iloc[-1]}
+            | {"fall": fall.estimate, "low": fall.low, "high": fall.high, "utterances": fall.n}
         )
     return pd.DataFrame(rows)
 
 
-def falls_by_arm(validation: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The falls of `pesq_falls` averaged over seeds, with the interval over utterances and, apart, over seeds.
-
-    Columns: arm, fall, low, high, utterances, seed_low, seed_high, seeds, smallest and largest (of the seeds).
-    """
-    rows = []
-    for arm, runs in validation.groupby("arm", sort=False):
-        table = fall_by_utterance(runs).dropna()
-        over_utterances = mean_interval(table.mean(axis=1), seed)
-        over_seeds = seed_interval(table.mean(axis=0))
-        rows.append(
-            {
-                "arm": arm,
-                "fall": over_utterances.estimate,
-                "low": over_utterances.low,
-                "high": over_utterances.high,
-                "utterances": over_utterances.n,
-                "seed_low": over_seeds.low,
-                "seed_high": over_seeds.high,
-                "seeds": over_seeds.n,
-                "smallest": table.mean(axis=0).min(),
-                "largest": table.mean(axis=0).max(),
-            }
-        )
-    return pd.DataFrame(rows)
+def falls_by_arm(validation: pd.DataFrame) -> pd.DataFrame:
+    """The falls of `pesq_falls` averaged over seeds; columns: arm, fall, and the others of `Spread`."""
+    by_arm = validation.groupby("arm", sort=False)
+    rows = [{"arm": arm} | spread(fall_by_utterance(runs))._asdict() for arm, runs in by_arm]
+    return pd.DataFrame(rows).rename(columns={"mean": "fall"})
 
 
 def fall_by_utterance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Cross-fitted fall (see `pesq_falls`) of one arm, an utterance a row and a seed a column."""
-    return pd.DataFrame({number: _cross_fitted_falls(run) for number, run in runs.groupby("seed")})
+    """Cross-fitted fall (see `pesq_falls`) of one arm, an utterance a row and a seed a column.
+
+    NaN where a needed score is missing.
+    """
+    falls: dict[int, dict[str, float]] = {}
+    for seed, run in runs.groupby("seed"):
+        table = run.pivot(index="epoch", columns="id", values="pesq")
+        falls[seed] = {}
+        for utterance, own in table.items():
+            others = table.drop(columns=utterance).mean(axis=1).dropna()
+            falls[seed][utterance] = own[others.idxmax()] - own.iloc[-1] if len(others) else np.nan
+    return pd.DataFrame(falls)
 
 
 def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:
@@ -92,11 +119,26 @@ def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:
     for (arm, seed), run in epochs.groupby(["arm", "seed"], sort=False):
         if run["pesq"].notna().any():
             peak, final = run.loc[run["pesq"].idxmax()], run.iloc[-1]
-            for name in MECHANISM:
-                change = final[name] - peak[name]
-                values = {"at_peak": peak[name], "final": final[name], "change": change}
-                rows.append({"arm": arm, "seed": seed, "quantity": name} | values)
+            rows += [
+                (arm, seed, name, peak[name], final[name], final[name] - peak[name]) for name in MECHANISM
+            ]
     return pd.DataFrame(rows, columns=["arm", "seed", "quantity", "at_peak", "final", "change"])
+
+
+def reading_of_epochs(epochs: pd.DataFrame) -> str:
+    """Sentences on where PESQ peaked in one training and what the losses did afterwards (Markdown)."""
+    best, last = epochs.loc[epochs["pesq"].idxmax()], epochs.iloc[-1]
+    if best["epoch"] == last["epoch"]:
+        return f"PESQ is highest in the last epoch ({last.pesq:.2f}); it has not fallen within this budget."
+    directions = ", ".join(
+        f"the {name} {'fell' if last[column] < best[column] else 'rose'} "
+        f"from {best[column]:.3f} to {last[column]:.3f}"
+        for column, name in (("loss_total", "total loss"), ("loss_magnitude", "magnitude loss"))
+    )
+    return (
+        f"PESQ peaked in epoch {best.epoch:.0f} at {best.pesq:.2f} and ended at {last.pesq:.2f}; "
+        f"meanwhile {directions}. The gain of the estimate ended at {last.gain:.2f}."
+    )
 
 
 def skip_rates(steps: pd.DataFrame) -> pd.DataFrame:
@@ -111,17 +153,10 @@ def skip_rates(steps: pd.DataFrame) -> pd.DataFrame:
         skipped = int(run["discriminator_skipped"].sum())
         share = proportion_interval(skipped, len(run)) if adversarial else Interval(np.nan, np.nan, np.nan, 0)
         rows.append(
-            {
-                "arm": arm,
-                "labels": recipe_of(arm).labels if adversarial else "none",
-                "steps": len(run),
-                "skipped": skipped,
-                "share": share.estimate,
-                "low": share.low,
-                "high": share.high,
-                "failures": int(run["pesq_failures"].sum()),
-                "injected": int(run["failure_injected"].sum()),
-            }
+            {"arm": arm, "labels": recipe_of(arm).labels if adversarial else "none"}
+            | {"steps": len(run), "skipped": skipped}
+            | {"share": share.estimate, "low": share.low, "high": share.high}
+            | {"failures": int(run["pesq_failures"].sum()), "injected": int(run["failure_injected"].sum())}
         )
     return pd.DataFrame(rows)
 
@@ -130,26 +165,21 @@ def failures_by_reason(steps: pd.DataFrame) -> pd.DataFrame:
     """Number of training samples whose PESQ failed, by arm and reason; columns arm, reason, failures, steps."""
     rows = []
     for arm, run in steps.groupby("arm", sort=False):
-        counts = Counter({INJECTED: int(run["failure_injected"].sum())})
+        counts = Counter({"injected": int(run["failure_injected"].sum())})
         for entry in run["failure_reasons"].dropna():
             for part in filter(None, str(entry).split(";")):
                 reason, _, count = part.rpartition(":")
                 counts[reason] += int(count)
-        rows += [
-            {"arm": arm, "reason": reason, "failures": count, "steps": len(run)}
-            for reason, count in sorted(counts.items())
-            if count
-        ]
+        rows += [(arm, reason, count, len(run)) for reason, count in sorted(counts.items()) if count]
     return pd.DataFrame(rows, columns=["arm", "reason", "failures", "steps"])
 
 
 def distribution(steps: pd.DataFrame, column: str) -> pd.DataFrame:
     """Quantiles of a column of the steps by arm, all seeds together: arm, n, then the names of `QUANTILES`."""
-    rows = []
-    for arm, run in steps.groupby("arm", sort=False):
-        values = run[column].dropna()
-        quantiles = {name: values.quantile(share) for name, share in QUANTILES.items()}
-        rows.append({"arm": arm, "n": len(values)} | quantiles)
+    rows = [
+        {"arm": arm, "n": values.count()} | {name: values.quantile(q) for name, q in QUANTILES.items()}
+        for arm, values in steps.groupby("arm", sort=False)[column]
+    ]
     return pd.DataFrame(rows)
 
 
@@ -161,7 +191,7 @@ def gradient_norms(steps: pd.DataFrame, limit: float) -> pd.DataFrame:
     frames = []
     for network in ("generator", "discriminator"):
         column = f"gradient_norm_{network}"
-        above = [(run[column].dropna() > limit).mean() for _, run in steps.groupby("arm", sort=False)]
+        above = [(norms.dropna() > limit).mean() for _, norms in steps.groupby("arm", sort=False)[column]]
         frame = distribution(steps, column).assign(network=network, limit=limit, share_above=above)
         frames.append(frame.assign(clipped=[recipe_of(arm).gradient_clip > 0 for arm in frame["arm"]]))
     return pd.concat(frames, ignore_index=True)
@@ -176,11 +206,50 @@ def identical_arms(epochs: pd.DataFrame) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _cross_fitted_falls(run: pd.DataFrame) -> pd.Series:
-    """Fall of each utterance (index id) of one arm and seed; NaN where a needed score is missing."""
-    table = run.pivot(index="epoch", columns="id", values="pesq")
-    falls = {}
-    for utterance, own in table.items():
-        others = table.drop(columns=utterance).mean(axis=1).dropna()
-        falls[utterance] = own[others.idxmax()] - own.iloc[-1] if len(others) else np.nan
-    return pd.Series(falls, dtype=float)
+class Stop(NamedTuple):
+    """last_epoch: where training ends; best_epoch: the best by the criterion up to there; stopped: before its end."""
+
+    stopped: bool
+    last_epoch: int
+    best_epoch: int
+
+
+def stops(epochs: pd.DataFrame, criterion: Criterion, patience: int) -> Stop:
+    """Where early stopping ends one training, by the trainer's own rule (Recipe.patience, minimum_improvement).
+
+    epochs: columns epoch, loss_total and pesq in order. A missing value is no improvement. Raises ValueError for a
+    patience below 1.
+    """
+    if patience < 1:
+        raise ValueError(f"patience is {patience}: use at least 1 epoch")
+    numbers = epochs["epoch"].astype(int).tolist()
+    sign = 1 if criterion == "loss" else -1
+    best, best_epoch, waited = np.inf, numbers[0], 0
+    for epoch, value in zip(numbers, sign * epochs[CRITERIA[criterion]], strict=True):
+        waited += 1
+        if value < best - Recipe.minimum_improvement:
+            best, best_epoch, waited = value, epoch, 0
+        if waited >= patience:
+            break
+    return Stop(epoch < numbers[-1], epoch, best_epoch)
+
+
+def early_stopping(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Early stopping replayed on every training, on validation loss and on PESQ; frame: `RunResults.epochs`.
+
+    One row per arm, seed, criterion and patience: stopped, last_epoch, best_epoch, pesq_best (at best_epoch, the
+    checkpoint worth keeping), pesq_stopped (at last_epoch), pesq_end (of the whole training), gain (pesq_stopped −
+    pesq_end).
+    """
+    rows = []
+    for (arm, seed), run in epochs.groupby(["arm", "seed"], sort=False):
+        pesq = run.set_index("epoch")["pesq"]
+        for criterion, patience in product(CRITERIA, PATIENCES):
+            stop = stops(run, criterion, patience)
+            best, stopped, end = pesq[stop.best_epoch], pesq[stop.last_epoch], pesq.iloc[-1]
+            rows.append(
+                {"arm": arm, "seed": seed, "criterion": criterion, "patience": patience}
+                | stop._asdict()
+                | {"pesq_best": best, "pesq_stopped": stopped, "pesq_end": end, "gain": stopped - end}
+            )
+    return pd.DataFrame(rows)

@@ -1,6 +1,5 @@
 """Where trainings stand, finished or not, from the logs that they write as they go."""
 
-import csv
 import io
 import json
 import time
@@ -14,8 +13,8 @@ import yaml
 
 from cmgan.progress import duration
 
-# Enough for the last rows of steps.csv, which grows to many MB.
-TAIL_BYTES = 65_536
+# Enough for every epoch and the last hundreds of steps, whose log grows to many MB.
+TAIL_BYTES = 262_144
 # A last step older than this is told; a validation may lie between.
 SILENT_SECONDS = 60.0
 
@@ -43,55 +42,19 @@ class Standing:
     silent_seconds: float
 
 
-def trainings_of(folder: Path) -> list[Path]:
-    """Training folders in a run's folder, in RUN/training, or the folder itself, unfinished ones first.
+def standings_of(folder: Path) -> list[Standing]:
+    """Every training in a run's folder, in RUN/training, or in the folder itself, unfinished ones first.
 
-    Raises FileNotFoundError when no training has started there.
+    Raises FileNotFoundError when none of them has logged a step.
     """
-    places = [folder] if _log_folder(folder) else [*folder.glob("*/"), *folder.glob("training/*/")]
-    found = [place for place in places if _log_folder(place)]
+    alone = _standing(folder)
+    places = [] if alone else [*folder.glob("*/"), *folder.glob("training/*/")]
+    found = [one for one in (alone, *map(_standing, places)) if one]
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no training that has logged a step: start one, or wait for its first"
         )
-    return sorted(found, key=lambda place: (_is_finished(place), place.name))
-
-
-def standing(folder: Path, now: float | None = None) -> Standing:
-    """Read one training; now: seconds since the epoch, for tests.
-
-    Raises FileNotFoundError when it has not logged a step.
-    """
-    logs, finished = _log_folder(folder), _is_finished(folder)
-    if logs is None:
-        raise FileNotFoundError(f"{folder} holds no training that has logged a step")
-    config = json.loads((logs / "config.json").read_text())
-    rows = _last_rows(logs / "steps.csv")
-    last = rows.iloc[-1]
-    step, epoch, epochs = int(last["step"]), int(last["epoch"]), config["budget"]["epochs"]
-    validated = _epochs(logs / "epochs.csv")
-    steps = step if finished else _steps_of_all(validated, epochs)
-    logged = (logs / "steps.csv").stat().st_mtime
-    # The pace is that of the clock, validation included; after an interruption, the steps' own times say more.
-    started = (logs / "config.json").stat().st_mtime
-    pace = max((logged - started) / step, rows["seconds"].mean())
-    left = 0.0 if finished else pace * (steps - step) if steps else np.nan
-    best = validated.loc[validated["pesq"].idxmax()] if validated["pesq"].notna().any() else None
-    return Standing(
-        name=config["name"],
-        finished=finished,
-        epoch=epoch,
-        epochs=epochs,
-        step=step,
-        steps=steps,
-        loss=float(last["loss_total"]),
-        discriminator_loss=_last_value(rows["loss_discriminator"]),
-        pesq=_last_value(validated["pesq"]),
-        best_pesq=np.nan if best is None else float(best["pesq"]),
-        best_epoch=0 if best is None else int(best["epoch"]),
-        seconds_left=left,
-        silent_seconds=0.0 if finished else (now or time.time()) - logged,
-    )
+    return sorted(found, key=lambda one: (one.finished, one.name))
 
 
 def as_text(standings: Sequence[Standing]) -> str:
@@ -105,7 +68,7 @@ def as_text(standings: Sequence[Standing]) -> str:
             "disc. loss": _shown(one.discriminator_loss, ".2g"),
             "PESQ": _shown(one.pesq, ".2f"),
             "best PESQ": f"{one.best_pesq:.2f} (epoch {one.best_epoch})" if one.best_epoch else "-",
-            "left": "finished" if one.finished else _left(one),
+            "left": _time_left(one),
         }
         for one in standings
     ]
@@ -117,15 +80,17 @@ def summary(standings: Sequence[Standing], folder: Path) -> str:
 
     Those that wait are taken to need as long as those that finished did (folder/timing.csv).
     """
-    at_work = [one for one in standings if not one.finished]
+    at_work = [one.seconds_left for one in standings if not one.finished]
     total = max(planned(folder), len(standings))
     waiting = total - len(standings)
     text = f"{len(standings) - len(at_work)} of {total} trainings finished, {len(at_work)} at work"
-    left = sum(one.seconds_left for one in at_work) + (waiting * _mean_seconds(folder) if waiting else 0.0)
+    left = sum(at_work)
+    if waiting:
+        jobs = _complete_rows(folder / "timing.csv").reindex(columns=["job", "seconds"])
+        left += waiting * jobs.loc[jobs["job"].astype(str).str.startswith("04_training"), "seconds"].mean()
     if not at_work or np.isnan(left):
         return text
-    longest = max(one.seconds_left for one in at_work)
-    return f"{text}; about {duration(max(left / len(at_work), longest))} of training left"
+    return f"{text}; about {duration(max(left / len(at_work), *at_work))} of training left"
 
 
 def planned(folder: Path) -> int:
@@ -137,69 +102,63 @@ def planned(folder: Path) -> int:
     return len(profile["arms"]) * len(profile["seeds"])
 
 
-def _log_folder(folder: Path) -> Path | None:
-    """Where a training's logs lie, once it has logged a step."""
-    for place in (folder, folder / "unfinished"):
-        if (place / "config.json").is_file() and _has_rows(place / "steps.csv"):
-            return place
-    return None
+def _standing(folder: Path) -> Standing | None:
+    """Of the training in a folder; None where there is none that has logged a step."""
+    finished = (folder / "config.json").is_file()
+    logs = folder if finished else folder / "unfinished"
+    steps = _complete_rows(logs / "steps.csv")
+    if steps.empty or not (logs / "config.json").is_file():
+        return None
+    config = json.loads((logs / "config.json").read_text())
+    validated = _complete_rows(logs / "epochs.csv").reindex(columns=["epoch", "step", "pesq"])
+    pesq = validated["pesq"].dropna()
+    last, epochs = steps.iloc[-1], config["budget"]["epochs"]
+    step, per_epoch = int(last["step"]), _last(validated["step"] / validated["epoch"])
+    steps_of_all = step if finished else round(np.nan_to_num(per_epoch * epochs))
+    logged = (logs / "steps.csv").stat().st_mtime
+    # The pace is that of the clock, validation included; after an interruption, the steps' own times say more.
+    started = (logs / "config.json").stat().st_mtime
+    pace = max((logged - started) / step, steps["seconds"].mean())
+    return Standing(
+        name=config["name"],
+        finished=finished,
+        epoch=int(last["epoch"]),
+        epochs=epochs,
+        step=step,
+        steps=steps_of_all,
+        loss=float(last["loss_total"]),
+        discriminator_loss=_last(steps["loss_discriminator"]),
+        pesq=_last(validated["pesq"]),
+        best_pesq=pesq.max(),
+        best_epoch=int(validated["epoch"][pesq.idxmax()]) if len(pesq) else 0,
+        seconds_left=pace * (steps_of_all - step) if steps_of_all else np.nan,
+        silent_seconds=0.0 if finished else time.time() - logged,
+    )
 
 
-def _is_finished(folder: Path) -> bool:
-    return (folder / "config.json").is_file()
-
-
-def _has_rows(log: Path) -> bool:
-    if not log.is_file():
-        return False
-    with log.open() as file:
-        return sum(line.endswith("\n") for line, _ in zip(file, range(2), strict=False)) == 2
-
-
-def _last_rows(log: Path) -> pd.DataFrame:
-    """The last complete rows of a CSV file that may be growing, as many as fit TAIL_BYTES."""
+def _complete_rows(log: Path) -> pd.DataFrame:
+    """The last complete rows of a CSV file that may be growing; none where it has none yet."""
+    if not log.is_file() or not log.stat().st_size:
+        return pd.DataFrame()
     with log.open("rb") as file:
         header = file.readline()
-        start = max(len(header), log.stat().st_size - TAIL_BYTES)
-        file.seek(start)
-        tail = file.read()
-    first = 0 if start == len(header) else tail.index(b"\n") + 1
-    complete = tail[first : tail.rindex(b"\n") + 1]
-    return pd.read_csv(io.BytesIO(header + complete))
+        file.seek(max(len(header) - 1, log.stat().st_size - TAIL_BYTES))
+        # The first of these lines begins and the last one ends somewhere in a row.
+        rows = file.read().split(b"\n")[1:-1]
+    return pd.read_csv(io.BytesIO(b"\n".join([header.rstrip(), *rows])))
 
 
-def _epochs(log: Path) -> pd.DataFrame:
-    if not _has_rows(log):
-        return pd.DataFrame({"epoch": [], "step": [], "pesq": []})
-    return pd.read_csv(log, usecols=["epoch", "step", "pesq"])
-
-
-def _steps_of_all(validated: pd.DataFrame, epochs: int) -> int:
-    if validated.empty:
-        return 0
-    last = validated.iloc[-1]
-    return round(last["step"] / last["epoch"] * epochs)
-
-
-def _mean_seconds(folder: Path) -> float:
-    timing = folder / "timing.csv"
-    if not timing.is_file():
-        return np.nan
-    with timing.open(newline="") as file:
-        took = [float(row["seconds"]) for row in csv.DictReader(file) if row["job"].startswith("04_training")]
-    return float(np.mean(took)) if took else np.nan
-
-
-def _last_value(values: pd.Series) -> float:
-    known = values.dropna()
-    return float(known.iloc[-1]) if len(known) else np.nan
+def _last(values: pd.Series) -> float:
+    return next(iter(values.dropna()[::-1]), np.nan)
 
 
 def _shown(value: float, style: str) -> str:
     return "-" if np.isnan(value) else f"{value:{style}}"
 
 
-def _left(one: Standing) -> str:
+def _time_left(one: Standing) -> str:
+    if one.finished:
+        return "finished"
     text = "?" if np.isnan(one.seconds_left) else duration(one.seconds_left)
     if one.silent_seconds > SILENT_SECONDS:
         text += f" (last step {duration(one.silent_seconds)} ago)"

@@ -1,13 +1,18 @@
 """Verdicts on simulated studies whose truth is known, and on effects whose verdict is plain."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.study.claims.effects import effect_of_share, effect_of_table, effect_of_values
-from cmgan.study.claims.verdicts import Effect, Missing, Rule, Verdict, combine, judge, verdict_level
+from cmgan.study.claims.effects import Effect, Missing, effect_of_table
+from cmgan.study.claims.rules import Rule, Verdict, read_claims
+from cmgan.study.claims.verdicts import NO_COLLAPSE, claims_frame, combine, judge, judge_run
+from cmgan.study.claims.words import claims_text
+from cmgan.study.run_results import load_run
+from tests.simulated_run import simulate_run
 
 MARGIN = 0.1
 LEVEL = 0.99
@@ -130,15 +135,75 @@ def test_a_claim_is_supported_by_all_and_refuted_by_one_of_its_predictions(verdi
     assert combine(verdicts) == combined
 
 
-def test_the_level_shares_the_error_between_all_predictions():
-    assert verdict_level(50) == pytest.approx(0.999)
+def _claim(judged, name):
+    return next(claim for claim in judged.claims if claim.claim.id == name)
 
 
-def test_deciding_intervals_contain_the_shown_ones():
-    values = np.random.default_rng(1).gamma(2, 1, 30)
-    for effect in (
-        effect_of_values(values, 0.999, "utterances"),
-        effect_of_values(values[:4], 0.999, "utterances"),
-        effect_of_share(3, 40, 0.999, "steps"),
-    ):
-        assert effect.low < effect.low95 < effect.estimate < effect.high95 < effect.high
+def test_the_cause_put_into_a_run_is_supported_and_its_rivals_are_refuted(judged):
+    assert judged.collapsed
+    assert _claim(judged, "C12").verdict == Verdict.SUPPORTED
+    assert _claim(judged, "C11").verdict == Verdict.SUPPORTED
+    assert _claim(judged, "C04").verdict == Verdict.REFUTED
+
+
+def test_claims_without_their_arms_are_not_testable_and_name_them(judged):
+    for name, arm in (("C13", "single_rank_shuffle"), ("C14", "rebalanced_weights")):
+        claim = _claim(judged, name)
+        assert claim.verdict == Verdict.NOT_TESTABLE
+        assert arm in claim.reason
+
+
+def test_overfitting_is_refuted_where_the_validation_loss_goes_on_falling(judged):
+    claim = _claim(judged, "C08")
+    assert claim.verdict == Verdict.REFUTED
+    assert claim.predictions[0].verdict == Verdict.REFUTED
+
+
+def test_a_run_without_collapse_decides_no_claim_about_it(tmp_path):
+    arms = ("normalised_target", "normalised_skip_56", "published", "skip_56", "masked_labels")
+    root = simulate_run(tmp_path / "run", arms, (0, 1), epochs=3, utterances=8, test_utterances=12)
+    results = load_run(root)
+    alike = results.evaluation.assign(pesq=2.0)
+    level = results.validation.assign(pesq=2.0)
+    judged = judge_run(replace(results, evaluation=alike, validation=level))
+    assert not judged.collapsed
+    for name in ("C04", "C12"):
+        claim = _claim(judged, name)
+        assert (claim.verdict, claim.reason) == (Verdict.NOT_TESTABLE, NO_COLLAPSE)
+    assert _claim(judged, "C01").verdict == Verdict.REFUTED
+
+
+def test_the_smallest_run_there_can_be_is_judged_without_an_error(tmp_path):
+    root = simulate_run(tmp_path / "run", ("published",), (0,), epochs=1, utterances=1, test_utterances=1)
+    judged = judge_run(load_run(root))
+    deciding = {
+        judged_prediction.verdict
+        for claim in judged.claims
+        for judged_prediction in claim.predictions
+        if isinstance(judged_prediction.found, Effect) and judged_prediction.found.by_seed
+    }
+    assert deciding == {Verdict.INCONCLUSIVE}
+    assert _claim(judged, "C12").verdict == Verdict.NOT_TESTABLE
+    assert len(claims_text(judged)) == len(judged.claims)
+
+
+def test_the_frame_holds_every_prediction_with_its_rule_and_effect(judged, tmp_path):
+    path = tmp_path / "claims.csv"
+    claims_frame(judged).to_csv(path, index=False)
+    frame = pd.read_csv(path)
+    claims = read_claims()
+    assert len(frame) == sum(len(claim.predictions) for claim in claims.claims) + len(claims.controls)
+    row = frame.set_index("prediction").loc["C12a"]
+    assert row["low"] < row["low95"] < row["estimate"] < row["high95"] < row["high"]
+    assert row["estimate"] == pytest.approx(0.6, abs=0.05)
+    assert (row["n"], row["seeds"], row["verdict"]) == (24, 3, "supported")
+    assert frame["missing"].isna().equals(frame["estimate"].notna())
+
+
+def test_whether_there_is_a_collapse_is_asked_at_95_percent(tmp_path):
+    root = simulate_run(tmp_path / "results" / "laptop", ("published", "normalised_target"))
+    judged = judge_run(load_run(root))
+    (fall,) = [control.found for control in judged.controls if control.prediction.id == "K1"]
+    assert (fall.low, fall.high) == (fall.low95, fall.high95)
+    difference = _claim(judged, "C12").deciding[0].found
+    assert difference.low < difference.low95 < difference.high95 < difference.high

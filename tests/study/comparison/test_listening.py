@@ -1,38 +1,9 @@
-import json
-from dataclasses import asdict
-
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 from ipywidgets import Checkbox, Dropdown, HBox, SelectMultiple
 
-from cmgan.models.systems import build_generator
-from cmgan.recipe import Budget
-from cmgan.study.arms import arm as recipe_of
-from cmgan.study.comparison import listening_page
-from cmgan.study.comparison.listening import Version, level_matched, recordings_of, within_full_scale
-from cmgan.study.comparison.listening_page import choose, levels, page, spectrogram
-from tests.tiny_corpus import write_tiny_corpus
-
-SMALL = Budget(channels=4, blocks=1, n_fft=64, hop=32)
-
-
-@pytest.fixture
-def run(tmp_path, rng):
-    (tmp_path / "data").mkdir()
-    write_tiny_corpus(tmp_path / "data", rng, utterances=4, split="test")
-    for name, seed in (("published", 0), ("recommended", 0), ("recommended", 1)):
-        folder = tmp_path / "training" / f"{name}-{seed}"
-        folder.mkdir(parents=True)
-        config = {"recipe": asdict(recipe_of(name)), "budget": asdict(SMALL)}
-        (folder / "config.json").write_text(json.dumps(config))
-        torch.save(build_generator("tscnet", SMALL).state_dict(), folder / "generator.pt")
-    (tmp_path / "evaluation").mkdir()
-    pd.DataFrame({"id": ["u2", "u3"], "pesq": [1.234, np.nan]}).to_csv(
-        tmp_path / "evaluation" / "recommended-1.csv", index=False
-    )
-    return tmp_path
+from cmgan.study.comparison import listening
+from cmgan.study.comparison.listening import Version, choose, page, recordings_of, to_play
 
 
 def tone(level):
@@ -65,28 +36,28 @@ def test_a_run_without_networks_says_so_and_what_to_do(run):
 
 def test_at_the_same_level_only_the_level_changes():
     versions = [Version("quiet", tone(0.01)), Version("silent", tone(0)), Version("clean", tone(0.5))]
-    matched = level_matched(versions)
+    matched = to_play(versions, same_level=True)
     np.testing.assert_allclose(matched[0].waveform, versions[2].waveform, atol=1e-6)
     assert not matched[1].waveform.any()
 
 
 def test_one_factor_for_all_brings_a_clipping_player_within_full_scale():
-    loud, clean = within_full_scale([Version("loud", tone(2.0)), Version("clean", tone(0.5))])
+    loud, clean = to_play([Version("loud", tone(2.0)), Version("clean", tone(0.5))], same_level=False)
     assert np.abs(loud.waveform).max() <= 1
     np.testing.assert_allclose(loud.waveform, 4 * clean.waveform, atol=1e-6)
-    np.testing.assert_array_equal(within_full_scale([clean])[0].waveform, clean.waveform)
+    np.testing.assert_array_equal(to_play([clean], same_level=False)[0].waveform, clean.waveform)
 
 
 def test_a_spectrogram_s_colours_follow_the_level_on_a_fixed_scale():
-    loud, quiet = levels(tone(0.5)), levels(tone(0.05))
+    loud, quiet = listening.decibels(tone(0.5)), listening.decibels(tone(0.05))
     np.testing.assert_allclose((loud - quiet)[10:30], 20, atol=0.5)
-    images = [spectrogram(level, loud.max()).axes[0].images[0] for level in (loud, quiet)]
-    assert images[0].get_clim() == images[1].get_clim() == (listening_page.FLOOR_DB, 0)
+    images = [listening.spectrogram(level, loud.max()).axes[0].images[0] for level in (loud, quiet)]
+    assert images[0].get_clim() == images[1].get_clim() == (-60, 0)
     assert [image.get_array().max() for image in images] == pytest.approx([0, -20], abs=0.1)
 
 
 def test_the_page_has_a_player_and_a_described_picture_for_each_version_and_escapes_names():
-    text = page([Version("<b>", tone(0.5)), Version("clean", tone(0.5))], matched=False).data
+    text = page([Version("<b>", tone(0.5)), Version("clean", tone(0.5))], same_level=False).data
     assert text.count("<audio") == text.count("alt='spectrogram: ") == 2
     assert "<b>" not in text
     assert text.count("&lt;b&gt;") == 2
@@ -113,7 +84,7 @@ class Shown:
 @pytest.fixture
 def shown(monkeypatch):
     shown = Shown()
-    monkeypatch.setattr(listening_page, "display", shown)
+    monkeypatch.setattr(listening, "display", shown)
     return shown
 
 

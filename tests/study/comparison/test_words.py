@@ -18,37 +18,22 @@ from cmgan.study.comparison.words import (
 
 def falls(intervals):
     rows = [
-        {
-            "arm": arm,
-            "seed": seed,
-            "peak": 2.0,
-            "final_epoch": 9,
-            "final": 1.5,
-            "fall": (low + high) / 2,
-            "low": low,
-            "high": high,
-        }
+        {"arm": arm, "seed": seed, "fall": (low + high) / 2, "low": low, "high": high}
         for arm, seeds in intervals.items()
         for seed, (low, high) in enumerate(seeds)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(peak=2.0, final_epoch=9, final=1.5)
 
 
-def differences(low, high, smallest=None, largest=None):
+def differences(low, high, smallest=None, largest=None, arm="recommended"):
     mean = (low + high) / 2
-    row = {
-        "arm": "recommended",
-        "baseline": "published",
-        "metric": "pesq",
-        "difference": mean,
-        "low": low,
-        "high": high,
-        "utterances": 20,
-        "seeds": 2,
+    row = {"arm": arm, "baseline": "published", "metric": "pesq", "utterances": 20, "seeds": 2}
+    row |= {"difference": mean, "low": low, "high": high}
+    ends = {
         "smallest": mean if smallest is None else smallest,
         "largest": mean if largest is None else largest,
     }
-    return pd.DataFrame([row])
+    return pd.DataFrame([row | ends])
 
 
 @pytest.mark.parametrize(
@@ -102,19 +87,17 @@ def test_differences_are_worded_by_their_intervals_and_seeds(row, wording):
 
 
 def test_arms_with_the_same_relation_share_a_sentence():
-    table = pd.concat([differences(0.2, 0.4), differences(0.3, 0.5).assign(arm="normalised_target")])
-    (sentence,) = differences_in_words(table)
+    (sentence,) = differences_in_words(
+        pd.concat([differences(0.2, 0.4), differences(0.3, 0.5, arm="normalised_target")])
+    )
     assert "`recommended` (+0.30" in sentence
     assert "`normalised_target` (+0.40" in sentence
 
 
 def test_many_arms_are_named_with_the_range_of_their_numbers_only():
-    arms = [f"skip_{number}" for number in range(9)]
-    table = pd.concat(
-        [differences(0.1 * i + 0.1, 0.1 * i + 0.3).assign(arm=arm) for i, arm in enumerate(arms)]
-    )
-    (sentence,) = differences_in_words(table)
-    assert all(f"`{arm}`" in sentence for arm in arms)
+    tables = [differences(0.1 * i + 0.1, 0.1 * i + 0.3, arm=f"skip_{i}") for i in range(9)]
+    (sentence,) = differences_in_words(pd.concat(tables))
+    assert all(f"`skip_{i}`" in sentence for i in range(9))
     assert "(+0.20 to +1.00;" in sentence
     assert "[" not in sentence
 

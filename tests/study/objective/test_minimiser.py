@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cmgan.dataset import UtterancePair
 from cmgan.losses import generator_losses
-from cmgan.metrics.pesq_workers import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers
 from cmgan.recipe import LossWeights, Recipe
 from cmgan.signal import compressed_spectrum, waveform_of
 from cmgan.study.objective.clips import clips_of

@@ -4,7 +4,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cmgan.study.pipeline.code_closure import code_closure, digest_of, notebook_digest
+from cmgan.study.pipeline.code_closure import code_closure, notebook_code
 
 ROOT = Path(__file__).parents[3]
 
@@ -15,44 +15,57 @@ def test_the_closure_holds_what_a_module_imports_however_deep():
 
 
 def test_the_closure_leaves_out_what_a_module_does_not_import():
-    assert not any("training" in file or "study" in file for file in code_closure(["cmgan.signal"], ROOT))
+    files = code_closure(["cmgan.signal"], ROOT)
+    assert "cmgan/signal.py" in files
+    assert not any("training" in file or "study" in file for file in files)
 
 
 def test_a_module_without_a_file_is_named():
     with pytest.raises(FileNotFoundError, match=r"cmgan\.nowhere"):
-        code_closure(["cmgan.nowhere"], ROOT)
+        code_closure(["cmgan.signal", "cmgan.nowhere"], ROOT)
 
 
-def test_the_closure_holds_the_c_sources_that_a_module_names_and_their_headers():
-    files = code_closure(["cmgan.kernels.feed_forward"], ROOT)
-    assert {"cmgan/kernels/feed_forward.c", "cmgan/kernels/dropout.h"} <= set(files)
-    assert "cmgan/kernels/relative_attention.c" not in files
+def test_the_closure_holds_the_files_that_a_module_names_and_those_that_they_name():
+    files = code_closure(["cmgan.kernels.conformer"], ROOT)
+    assert {"cmgan/kernels/conformer.c", "cmgan/kernels/vectors.h"} <= set(files)
+    assert (ROOT / "cmgan" / "kernels" / "attention.c").is_file()
+    assert "cmgan/kernels/attention.c" not in files
 
 
-def write_notebook(path, seed, source, outputs):
+def test_the_closure_holds_tables_in_the_data_folder_beside_a_module(tmp_path):
+    (tmp_path / "cmgan" / "data").mkdir(parents=True)
+    (tmp_path / "cmgan" / "scores.py").write_text('TABLE = Path(__file__).parent / "data" / "scores.csv"')
+    for name in ("scores.csv", "other.csv"):
+        (tmp_path / "cmgan" / "data" / name).touch()
+    assert code_closure(["cmgan.scores"], tmp_path) == ["cmgan/data/scores.csv", "cmgan/scores.py"]
+
+
+def code_of(checkout, default=0, cell="train(\n)", outputs=(), module="ARMS = 1\n", changed_at=1000):
+    """The code of a notebook in a checkout with one module, which it imports."""
     parameters = nbformat.v4.new_code_cell(
-        f"seed: int = {seed}  # a seed", metadata={"tags": ["parameters"]}, id="a"
+        f"seed: int = {default}  # a seed", metadata={"tags": ["parameters"]}, id="a"
     )
-    code = nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=len(outputs) or None, id="b")
+    code = nbformat.v4.new_code_cell(
+        f"from cmgan.arms import ARMS\n{cell}",
+        outputs=[*outputs],
+        execution_count=len(outputs) or None,
+        id="b",
+    )
+    for folder in ("notebooks", "cmgan"):
+        (checkout / folder).mkdir(parents=True, exist_ok=True)
+    (checkout / "cmgan" / "arms.py").write_text(module)
+    os.utime(checkout / "cmgan" / "arms.py", (changed_at, changed_at))
+    path = checkout / "notebooks" / "a.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[parameters, code]), path)
-    return path
+    return notebook_code(path)
 
 
-def test_a_notebook_that_was_only_looked_at_stays_the_same_and_one_with_another_cell_does_not(tmp_path):
-    committed = notebook_digest(write_notebook(tmp_path / "a.ipynb", 0, "train(\n)", []))
+def test_a_notebook_that_was_only_looked_at_stays_the_same_in_any_checkout(tmp_path):
     text = nbformat.v4.new_output("stream", text="trained\n")
-    assert notebook_digest(write_notebook(tmp_path / "b.ipynb", 1, "train(\n)", [text])) == committed
-    assert notebook_digest(write_notebook(tmp_path / "c.ipynb", 0, "train(\n1)", [])) != committed
+    looked_at = code_of(tmp_path / "one", default=1, outputs=[text])
+    assert looked_at == code_of(tmp_path / "two", changed_at=2000)
 
 
-def test_a_digest_tells_contents_and_names_but_not_times_or_places(tmp_path):
-    for number, (folder, name, text) in enumerate(
-        [("one", "a.py", "x"), ("two", "a.py", "x"), ("two", "b.py", "x"), ("two", "c.py", "y")]
-    ):
-        path = tmp_path / folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        os.utime(path, (number, number))
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert digest_of(["a.py"], one) == digest_of(["a.py"], two)
-    assert len({digest_of([name], two) for name in ("a.py", "b.py", "c.py")}) == 3
+def test_a_notebook_with_another_cell_or_module_is_another(tmp_path):
+    changed = {"cell": "train(\n1)"}, {"module": "ARMS = 2\n"}, {}
+    assert len({code_of(tmp_path, **change) for change in changed}) == 3

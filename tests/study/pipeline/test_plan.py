@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmgan.study.pipeline.plan import Cost, plan_in_words, plan_of
-from cmgan.study.pipeline.run import checked_profile, placement
+from cmgan.study.pipeline.plan import Cost, plan_of
+from cmgan.study.pipeline.run import checked_profile
 from data_prep.audio import write_audio
 from tests.speech_like import speech_like
 
@@ -34,10 +34,10 @@ def test_a_plan_multiplies_measured_steps_and_validations_by_what_the_profile_as
             "test_utterances=36",
         ]
     )
-    assert (plan.trainings, plan.steps) == (6, 70)
+    assert plan.steps == 70
     assert plan.training_hours(COST) == pytest.approx((70 * 2.0 + 10 * 6 * 0.5) / 3600)
     assert plan.evaluation_hours(COST) == pytest.approx(18 / 3600)
-    words = "\n".join(plan_in_words(plan, COST))
+    words = "\n".join(plan.in_words(COST))
     assert "6 trainings" in words
     assert "One training: 2 min 50 s" in words
     assert "on such a device: 18 min 48 s" in words
@@ -54,17 +54,12 @@ def test_a_folder_is_counted_as_the_preparation_would_split_it(tmp_path):
 
 
 def test_a_plan_is_measured_with_steps_of_the_profile_s_own_size():
-    command = [sys.executable, "-m", "cmgan.study.pipeline.plan", "smoke", "--config", "run=planned_only"]
+    # With several processes, one is measured.
+    asked = ["smoke", "--config", "run=planned_only", "--config", "processes=2", "--config", "seeds=[0]"]
+    command = [sys.executable, "-m", "cmgan.study.pipeline.plan", *asked]
     shown = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ
     ).stdout
-    assert "2 arms × 2 seeds = 4 trainings" in shown
+    assert "2 arms × 1 seeds = 2 trainings" in shown
+    assert "4 steps of 2 crops" in shown
     assert "s a step" in shown
-
-
-def test_a_cluster_without_profile_or_plugin_is_named_before_anything_runs(monkeypatch):
-    with pytest.raises(ValueError, match="unknown cluster 'lsf': use one of slurm"):
-        placement(ROOT, "lsf")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match="pip install snakemake-executor-plugin-slurm"):
-        placement(ROOT, "slurm")

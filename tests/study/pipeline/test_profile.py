@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from cmgan.recipe import recorded_budget
 from cmgan.study.pipeline.profile import parse_override, profile_from, read_settings
 
 PROFILES = Path(__file__).parents[3] / "notebooks" / "profiles"
@@ -53,6 +55,16 @@ def test_an_unknown_profile_lists_the_profiles():
         ValueError, match=r"unknown profile 'desktop': use one of laptop, paper, smoke, study"
     ):
         read_settings("desktop", PROFILES, {})
+
+
+@pytest.mark.parametrize("run", ["reference", "confirmation", "longer", "more_seeds"])
+def test_the_budget_of_a_kept_training_can_be_read(run):
+    path = next((PROFILES.parents[1] / "results" / run / "training").glob("*/config.json"))
+    config = json.loads(path.read_text())
+    assert recorded_budget(config).epochs == config["budget"]["epochs"]
+    # Its name until the profile's became that of both.
+    earlier = {"budget": {"validation_utterances": 5}}
+    assert recorded_budget(earlier).validated_utterances == 5
 
 
 def test_an_override_without_a_value_is_refused():

@@ -1,9 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
-from cmgan.study.pipeline.locks import part_of_run, whole_run
-from cmgan.study.pipeline.run import checked_profile, shared_out
+from cmgan.study.pipeline.profile import profile_from
+from cmgan.study.pipeline.run import (
+    checked_profile,
+    part_of_run,
+    placement,
+    shared_out,
+    whole_run,
+    work_on_part,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,12 +35,17 @@ def test_a_corpus_given_to_a_synthetic_profile_replaces_the_synthetic_speech(sha
     assert profile.corpus_path == str((shared_folder / "voicebank_demand_sample").resolve())
 
 
-def test_an_unknown_arm_is_named_before_anything_runs():
+def test_an_unknown_arm_or_profile_is_named_before_anything_runs():
     assert "unknown arm 'fixed'" in _refused(config=["arms=[fixed]"])
-
-
-def test_an_unknown_profile_is_named_before_anything_runs():
     assert "unknown profile 'desktop'" in _refused(profile="desktop")
+
+
+def test_a_cluster_without_profile_or_plugin_is_named_before_anything_runs(monkeypatch):
+    with pytest.raises(ValueError, match="unknown cluster 'lsf': use one of slurm"):
+        placement(ROOT, "lsf")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ValueError, match="pip install snakemake-executor-plugin-slurm"):
+        placement(ROOT, "slurm")
 
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_lasts(tmp_path):
@@ -57,6 +71,18 @@ def test_workers_hold_parts_of_a_run_side_by_side_and_never_the_same_training(tm
             pytest.fail("a whole run beside a part of it")
     with whole_run(tmp_path), pytest.raises(SystemExit, match="whole run"), part_of_run(tmp_path, []):
         pytest.fail("a part beside the whole run")
+
+
+def test_a_worker_prepares_makes_its_part_and_is_refused_beside_others_with_other_settings(tmp_path):
+    profile, made = checked_profile(ROOT, "laptop", "", ["run=tried"]), []
+    work_on_part(made.append, tmp_path, profile, ["published-0"])
+    assert made == [["data/manifest.csv", "evaluation/noisy.csv"], ["evaluation/published-0.csv"]]
+    with part_of_run(tmp_path, ["published-1"]):
+        work_on_part(made.append, tmp_path, profile, ["published-0"])
+        with pytest.raises(SystemExit, match="other settings"):
+            work_on_part(made.append, tmp_path, replace(profile, epochs=3), ["published-0"])
+    assert len(made) == 4
+    assert profile_from(yaml.safe_load((tmp_path / "profile.yaml").read_text())) == profile
 
 
 def test_the_parts_of_a_run_are_all_of_it_and_share_nothing():

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from cmgan.study.claims.judging import judge_run
-from cmgan.study.comparison.tables import compare
+from cmgan.study.claims.verdicts import judge_run
+from cmgan.study.comparison.evaluation import compare
 from cmgan.study.report.figures import draw_figures, figure_frames
 from cmgan.study.report.keep import keep_run
 from cmgan.study.report.page import write_report
@@ -25,8 +25,8 @@ def finished(tmp_path_factory):
     (root / "training" / "published-0" / "generator.pt").write_bytes(b"network")
     results = load_run(root)
     compared, judged = compare(results), judge_run(results)
-    draw_figures(figure_frames(results, compared, judged), root / "report" / "figures")
-    write_report(results, compared, judged)
+    figures = draw_figures(figure_frames(results, compared, judged), root / "report" / "figures")
+    write_report(results, compared, judged, figures)
     return root
 
 

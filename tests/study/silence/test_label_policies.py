@@ -3,13 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 from cmgan.labels import INVENTED_LABEL
-from cmgan.study.rank_correlation import cluster_rank_correlation
-from cmgan.study.silence.label_policies import label_effects, label_samples, labels_in_words, published_length
+from cmgan.study.silence.label_policies import label_effects, label_samples, published_length
+from cmgan.study.silence.words import labels_in_words
 
 
 @pytest.fixture(scope="module")
@@ -94,34 +91,3 @@ def test_words_follow_the_numbers(effects):
     assert f"skipping leaves {100 * row(effects, 'skip_batch', 4, 0.56)['unlabelled_share']:.0f} %" in text
     few = label_effects(label_samples(np.array([1.0, 2.0]), [1], [0.0], seed=0), seed=0)
     assert "no value" in labels_in_words(few)
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
-def test_correlation_is_spearmans(pairs):
-    first, second = np.array(pairs).T
-    ours = cluster_rank_correlation(first, second, np.arange(len(first)), 0).estimate
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        assert np.isnan(ours)
-    else:
-        assert ours == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-9)
-
-
-def test_interval_holds_the_true_correlation_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    truth = 6 / np.pi * np.arcsin(0.25)
-    hits = 0
-    for _ in range(100):
-        first = rng.normal(size=100)
-        second = 0.5 * first + np.sqrt(0.75) * rng.normal(size=100)
-        interval = cluster_rank_correlation(first, second, np.arange(100), rng)
-        hits += interval.low <= truth <= interval.high
-    assert 88 <= hits <= 100
-
-
-def test_values_that_hang_together_widen_the_interval():
-    rng = np.random.default_rng(2)
-    first = np.repeat(rng.normal(size=30), 4)
-    second = np.repeat(rng.normal(size=30), 4)
-    clustered = cluster_rank_correlation(first, second, np.repeat(np.arange(30), 4), 0)
-    alone = cluster_rank_correlation(first, second, np.arange(120), 0)
-    assert clustered.high - clustered.low > 1.5 * (alone.high - alone.low)

@@ -5,18 +5,17 @@ import pandas as pd
 import pytest
 
 from cmgan.dataset import UtterancePair
-from cmgan.study.silence.formulas import visible_drop
 from cmgan.study.silence.validation_noise import (
     CLAIMED_COLLAPSE,
     PUBLISHED_VALIDATION,
     crop_repeats,
     crop_variance,
     crop_variance_of_estimates,
-    estimates_in_words,
-    noise_in_words,
     random_crop_scores,
     visible_drops,
 )
+from cmgan.study.silence.words import estimates_in_words, noise_in_words
+from cmgan.study.statistics import visible_drop
 from tests.speech_like import noisy_copy, speech_like
 
 
@@ -41,9 +40,7 @@ def simulated(deviation: float, utterances: int = 200, repeats: int = 12) -> pd.
 
 
 def test_crops_of_a_long_utterance_differ_and_those_of_a_short_one_do_not():
-    scores = random_crop_scores(
-        [utterance("long", 3, 0), utterance("short", 0.8, 1)], 3, seed=0, crop_seconds=0.8
-    )
+    scores = random_crop_scores([utterance("long", 4, 0), utterance("short", 0.8, 1)], 3, seed=0)
     spread = scores.groupby("utterance")["pesq"].std()
     assert spread["long"] > 0
     assert spread["short"] == 0
@@ -51,8 +48,8 @@ def test_crops_of_a_long_utterance_differ_and_those_of_a_short_one_do_not():
 
 
 def test_scores_of_an_utterance_do_not_depend_on_the_others():
-    both = random_crop_scores([utterance("a", 1, 0), utterance("b", 1, 1)], 2, seed=3, crop_seconds=0.5)
-    alone = random_crop_scores([utterance("a", 1, 0)], 2, seed=3, crop_seconds=0.5)
+    both = random_crop_scores([utterance("a", 1, 0), utterance("b", 1, 1)], 2, seed=3)
+    alone = random_crop_scores([utterance("a", 1, 0)], 2, seed=3)
     pd.testing.assert_frame_equal(both[both["utterance"] == "a"], alone)
 
 

@@ -1,0 +1,186 @@
+"""Steps of a conformer block as compiled functions (`conformer.c`): float32 on the CPU, x (…, C).
+
+Each keeps its inputs only and computes the rest again in the backward pass.
+"""
+
+import ctypes
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from cmgan.kernels.library import Sequences, integers, native_library, pointer, pointers, run_shared
+
+SOURCE = "conformer.c"
+
+
+def feed_forward(x: Tensor, norm: nn.LayerNorm, wide: nn.Linear, narrow: nn.Linear, rate: float) -> Tensor:
+    """x + ½ · dropout(W₂ · dropout(swish(W₁ · norm(x) + b₁)) + b₂), dropout at `rate`."""
+    kept = 1 - rate
+    first = wide.weight * norm.weight, wide.bias + wide.weight @ norm.bias
+    second = narrow.weight * (0.5 / kept**2), narrow.bias * (0.5 / kept)
+    return _Step.apply(x, None, rate, True, False, *first, *second)
+
+
+def normed_linear(
+    x: Tensor, norm: nn.LayerNorm, weight: Tensor, bias: Tensor | float = 0.0, gated: bool = False
+) -> Tensor:
+    """W · norm(x) + b: (…, C) → (…, M); gated: values times sigmoid of gates, the two halves of that, (…, M / 2)."""
+    return _Step.apply(x, None, 0.0, True, gated, weight * norm.weight, bias + weight @ norm.bias)
+
+
+def added_linear(x: Tensor, c: Tensor, weight: Tensor, bias: Tensor, rate: float) -> Tensor:
+    """x + dropout(W · c + b): x (…, C), c (…, M), dropout at `rate`."""
+    return _Step.apply(c, x, rate, False, False, weight / (1 - rate), bias / (1 - rate))
+
+
+def added_linear_of_batch_norm(
+    x: Tensor, c: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor
+) -> Tensor:
+    """x + W · swish(batch norm(c)) + b: x (…, C), c (…, M).
+
+    mean, variance: those of c, through which the gradient flows too, in training; else the running ones.
+    """
+    batch_norm = norm.weight, norm.bias, mean, torch.rsqrt(variance + norm.eps), norm.training
+    return _Step.apply(c, x, 0.0, False, False, weight, bias, None, None, *batch_norm)
+
+
+class DepthwiseConv(Function):
+    """x (B, T, F, C), weight (C, 1, odd taps), bias (C,), axis 1 or 2 → result, its mean and biased variance (C,).
+
+    No gradient flows through mean and variance: batch norm's own backward pass (`_Step`) holds it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, axis: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x, taps = x.contiguous(), weight.squeeze(1).T.contiguous()
+        ctx.save_for_backward(x, taps)
+        along = Sequences.along(x.shape, axis)
+        ctx.layer = _Depthwise(along, *reversed(taps.shape))
+        out, moments = torch.empty_like(x), x.new_empty(along.sequences, 2, x.shape[-1])
+        arrays = (x, taps, bias.contiguous(), out, moments)
+        run_shared(native_library(SOURCE).depthwise_conv, arrays, ctx.layer, along.sequences)
+        # Of each sequence first, then of all: single sums over all tokens would lose digits.
+        totals, squares = moments.unbind(1)
+        means = out.select(axis, 0).flatten(0, 1) + totals / along.n
+        mean = means.mean(0)
+        deviations = squares - totals.square() / along.n
+        variance = (deviations / along.n + (means - mean).square()).mean(0)
+        ctx.mark_non_differentiable(mean, variance)
+        return out, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad_out: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, taps = ctx.saved_tensors
+        grad_x = torch.empty_like(x)
+        arrays, sums = (x, taps, grad_out.contiguous(), grad_x), (len(taps) + 1, x.shape[-1])
+        function = native_library(SOURCE).depthwise_conv_backward
+        grads = run_shared(function, arrays, ctx.layer, ctx.layer.sequences.sequences, sums)
+        return grad_x, grads[:-1].T.unsqueeze(1), grads[-1], None
+
+
+class _Dropout(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("seed", "second_seed", "threshold")]
+
+
+class _Linear(ctypes.Structure):
+    _fields_ = [*integers("inputs", "outputs"), *pointers("weight", "bias", "back")]
+
+
+class _Layers(ctypes.Structure):
+    _fields_ = [
+        ("first", _Linear),
+        ("second", _Linear),
+        *pointers("centre", "scale", "shift"),
+        ("dropout", _Dropout),
+        *integers("tokens", "normed", "gated"),
+    ]
+
+
+class _Depthwise(ctypes.Structure):
+    _fields_ = [("sequences", Sequences), *integers("channels", "taps")]
+
+
+class _Step(Function):
+    """One of the steps that `conformer.c` begins with: c (…, N), x shaped as the result, two layers, batch norm.
+
+    of_batch: mean and inverse deviation are those of c itself, through which the gradient flows.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        c: Tensor,
+        x: Tensor | None,
+        rate: float,
+        normed: bool,
+        gated: bool,
+        w1: Tensor,
+        b1: Tensor,
+        w2: Tensor | None = None,
+        b2: Tensor | None = None,
+        gamma: Tensor | None = None,
+        beta: Tensor | None = None,
+        mean: Tensor | None = None,
+        deviation: Tensor | None = None,
+        of_batch: bool = False,
+    ) -> Tensor:
+        c, first = c.contiguous(), (w1.T.contiguous(), b1.contiguous(), w1.contiguous())
+        second, norm, added = (None,) * 3, (None,) * 4, None if x is None else x.contiguous()
+        if w2 is not None:
+            second, added = (w2.T.contiguous(), b2.contiguous(), w2.contiguous()), c
+        if gamma is not None:
+            norm = mean, gamma * deviation, beta.contiguous(), deviation
+        seeds = torch.randint(0, 2**32, (2,)).tolist() if rate else (0, 0)
+        ctx.options = (*seeds, round(rate * 2**32)), normed, gated
+        ctx.of_batch, ctx.has_x = of_batch, x is not None
+        ctx.save_for_backward(c, *first, *second, *norm)
+        outputs = len(w1 if w2 is None else w2)
+        out = c.new_empty(*c.shape[:-1], outputs // 2 if gated else outputs)
+        layers = _layers(c, first, second, norm, *ctx.options)
+        run_shared(native_library(SOURCE).step, (c, added, out), layers, layers.tokens)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        c, *arrays = ctx.saved_tensors
+        first, second, norm = arrays[:3], arrays[3:6], arrays[6:]
+        grad_out, grad_c = grad_out.contiguous(), torch.empty_like(c)
+        layers = _layers(c, first, second, norm, *ctx.options)
+        candidates = (first[2], first[1], second[2], second[1], norm[2], norm[1])
+        parameters = [one for one in candidates if one is not None]
+        sizes = [one.numel() for one in parameters]
+        function, inputs = native_library(SOURCE).step_backward, (c, grad_out, grad_c)
+        sums = run_shared(function, inputs, layers, layers.tokens, (sum(sizes),)).split(sizes)
+        grad_w1, grad_b1, *more = map(Tensor.view_as, sums, parameters)
+        grads = grad_c, grad_out if ctx.has_x else None, None, None, None, grad_w1, grad_b1
+        if norm[0] is None:
+            return *grads, *more
+        (mean, scale, _, deviation), (grad_beta, grad_scale) = norm, more
+        grad_gamma = grad_scale * deviation
+        if ctx.of_batch:
+            slope = -scale * deviation * grad_gamma / layers.tokens
+            offset = -scale * grad_beta / layers.tokens - mean * slope
+            grad_c.add_(torch.addcmul(offset, c, slope))
+        return *grads, None, None, grad_gamma, grad_beta, None, None, None
+
+
+def _layers(
+    c: Tensor,
+    first: list[Tensor],
+    second: list[Tensor | None],
+    norm: list[Tensor | None],
+    dropout: tuple[int, int, int],
+    normed: bool,
+    gated: bool,
+) -> _Layers:
+    linears = (
+        _Linear() if arrays[0] is None else _Linear(*arrays[0].shape, *map(pointer, arrays))
+        for arrays in (first, second)
+    )
+    return _Layers(*linears, *map(pointer, norm[:3]), _Dropout(*dropout), c[..., 0].numel(), normed, gated)

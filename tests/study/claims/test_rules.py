@@ -1,0 +1,82 @@
+"""The claims file: what it holds, and how mistakes in it are named."""
+
+import copy
+
+import pytest
+import yaml
+
+from cmgan.study.claims.rules import CLAIMS_FILE, read_claims
+from cmgan.study.statistics import MARGIN_PESQ
+
+CONTENT = yaml.safe_load(CLAIMS_FILE.read_text())
+
+
+def test_all_claims_of_the_study_are_there_in_order_and_say_what_their_verdicts_would_mean():
+    claims = read_claims().claims
+    assert [claim.id for claim in claims] == [f"C{number:02d}" for number in range(1, 23)]
+    assert all(claim.advice for claim in claims)
+
+
+def test_the_margin_of_pesq_is_that_of_the_whole_study():
+    claim = next(claim for claim in read_claims().claims if claim.id == "C12")
+    assert claim.predictions[0].rule.margin == MARGIN_PESQ
+
+
+def test_the_level_counts_controls_and_all_predictions_but_those_about_the_objective():
+    claims = read_claims()
+    about_objective = ("descent_fall", "minimum_", "objective_at_peak", "metric_effect", "starts_meet")
+    predictions = [prediction for claim in claims.claims for prediction in claim.predictions]
+    drawn = [one for one in predictions if not one.function.startswith(about_objective)]
+    assert 0 < len(drawn) < len(predictions)
+    assert claims.level == pytest.approx(1 - 0.05 / (len(drawn) + len(claims.controls)))
+
+
+def _first(content):
+    return content["claims"][0]["predictions"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["claims"][0].pop("sentence"), "C01 lacks sentence"),
+        (lambda c: c["claims"][0].update(verdict="refuted"), "C01 has the unknown setting verdict"),
+        (lambda c: c["claims"].append("C23"), "a claim is 'C23': give settings by name"),
+        (lambda c: _first(c).update(effect={"guessed": {}}), "C01a: unknown evidence 'guessed'"),
+        (lambda c: _first(c).update(effect={"_last_epoch": {}}), "C01a: unknown evidence '_last_epoch'"),
+        (
+            lambda c: _first(c).update(effect={"logged_zeros": {"lines": 3}}),
+            "C01a: evidence logged_zeros: .*lines",
+        ),
+        (lambda c: _first(c).update(effect="logged_zeros"), "C01a: effect is 'logged_zeros'"),
+        (lambda c: _first(c).update(below=0.5), "C01a: give exactly one of above, below, within"),
+        (lambda c: _first(c).update(above="large"), "C01a: margin 'large'"),
+        (lambda c: c["claims"][1]["predictions"][0].update(within=0), "C02a: margin 0"),
+        (
+            lambda c: _first(c).update(effect={"fall_from_peak": {"arm": "publshed"}}),
+            "C01a: unknown arm 'publshed'",
+        ),
+        (lambda c: c["claims"].append(c["claims"][0]), "the id C01 occurs twice"),
+        (lambda c: c["claims"][0]["advice"].update(maybe={"change": "x"}), "unknown setting maybe"),
+        (
+            lambda c: c["claims"][0]["advice"].update(refuted={"keep": "x"}),
+            "C01, advice if refuted: give one",
+        ),
+        (lambda c: c["claims"][1]["predictions"].pop(0), "C02: no prediction decides it"),
+        (lambda c: c["controls"][0].update(role="hopeful"), "K1: role 'hopeful'"),
+        (lambda c: c.pop("controls"), "the file lacks controls"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path, change, message):
+    content = copy.deepcopy(CONTENT)
+    change(content)
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=f"^claims.yaml: .*{message}"):
+        read_claims(path)
+
+
+def test_a_file_that_is_not_yaml_is_refused(tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text("claims: [")
+    with pytest.raises(ValueError, match="not YAML"):
+        read_claims(path)
