@@ -1,4 +1,5 @@
 import csv
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -7,17 +8,35 @@ ROOT = Path(__file__).parents[1]
 def test_the_table_of_claims_in_the_readme_is_the_one_that_the_reference_run_computed():
     computed = (ROOT / "results" / "reference" / "report" / "claims.md").read_text()
     assert computed.count("\n| C") == 18
-    assert computed in (ROOT / "README.md").read_text()
+    assert computed in (ROOT / "docs" / "claims.md").read_text()
 
 
 def test_the_table_of_arms_in_the_readme_is_the_one_computed_over_all_seeds():
     computed = (ROOT / "results" / "replication" / "arms.md").read_text()
     assert "normalised_target" in computed
-    assert computed in (ROOT / "README.md").read_text()
+    assert computed in (ROOT / "docs" / "claims.md").read_text()
+
+
+def test_the_finding_on_branches_in_the_readme_is_the_one_computed_from_the_kept_run():
+    kept = (ROOT / "results" / "branches" / "README.md").read_text().splitlines()
+    (finding,) = [line for line in kept if line.startswith("Networks trained with the normalised target")]
+    assert finding in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_every_file_that_readme_and_docs_link_to_is_there():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text())
+        if "://" not in link
+    ]
+    assert len(links) > 20
+    assert [str(page.parent / link) for page, link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_speed_table_in_the_readme_holds_the_ratios_of_the_benchmark():
-    readme = (ROOT / "README.md").read_text().splitlines()
+    readme = (ROOT / "docs" / "speed.md").read_text().splitlines()
     with (ROOT / "results" / "benchmarks" / "generator.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["implementation"] == "fused"]
     for row in rows:

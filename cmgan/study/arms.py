@@ -47,14 +47,14 @@ ARMS: dict[str, Recipe] = {
         )
         for size in (1, 2, 4)
     },
+    # Controls: neither of the two suspects, and a discriminator that can learn nothing about a sample.
+    "normalised_no_metric": replace(NORMALISED, loss_weights=LossWeights(metric=0.0)),
+    "shuffled_labels": replace(PUBLISHED, shuffled_labels=True),
     # Repairs that leave the time target as published: files at the network's level, and less or no time loss.
     "published_rms_1": replace(PUBLISHED, recording_rms=1.0),
     "published_rms_quarter": replace(PUBLISHED, recording_rms=0.25),
     "small_time_loss": replace(PUBLISHED, loss_weights=LossWeights(time=0.02)),
     "no_time_loss": replace(PUBLISHED, loss_weights=LossWeights(time=0.0)),
-    # Controls: neither of the two suspects, and a discriminator that can learn nothing about a sample.
-    "normalised_no_metric": replace(NORMALISED, loss_weights=LossWeights(metric=0.0)),
-    "shuffled_labels": replace(PUBLISHED, shuffled_labels=True),
 }
 
 DESCRIPTIONS: dict[str, str] = {

@@ -32,14 +32,16 @@ def branches(frame: pd.DataFrame) -> Figure:
         seeds = rows["seed"].nunique()
         for axis, (measure, label) in zip(grid[:, column], PANELS.items(), strict=True):
             before = rows[rows["arm"] == TRUNK]
-            for arm, part in rows.groupby("arm", sort=False):
+            for number, (arm, part) in enumerate(rows.groupby("arm", sort=False)):
                 look = _look(arm)
+                # Narrower from arm to arm: one that goes where another went leaves it to be seen as an edge.
+                width = max(3.4 - 0.7 * number, 1.2)
                 if arm != TRUNK:
                     start = before[(before["step"] == 0) & before["seed"].isin(part["seed"])]
                     part = pd.concat([start, part])
                 table = part.pivot(index="step", columns="seed", values=measure)
                 axis.plot(table.index, table, linewidth=0.5, alpha=0.35, **look)
-                axis.plot(table.index, table.mean(axis=1), linewidth=2, **look)
+                axis.plot(table.index, table.mean(axis=1), linewidth=width, **look)
             axis.axvline(0, color="0.2", linewidth=0.8, linestyle=":")
             if measure == "pesq":
                 axis.axhline(frame["noisy_pesq"].mean(), color=NOISY_COLOUR, linewidth=0.8, linestyle="--")
