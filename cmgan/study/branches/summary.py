@@ -35,7 +35,8 @@ def keep(run: Path, folder: Path) -> None:
 def summary(folder: Path, plan: BranchPlan) -> str:
     """Everything that the kept run says, in Markdown; writes curves.csv, endpoints.csv, power.csv and the figure."""
     table = curves(folder / "training", plan)
-    noisy = pd.read_csv(folder / "noisy.csv")["pesq"].mean()
+    scores = pd.read_csv(folder / "noisy.csv")["pesq"]
+    noisy = scores.mean()
     ends = endpoints(table, plan.endpoint_validations)
     judged = judge(ends, len(plan.seeds))
     write_table(table.round(5), folder / "curves.csv")
@@ -47,7 +48,8 @@ def summary(folder: Path, plan: BranchPlan) -> str:
         "![PESQ, gain, inconsistency and objective against training steps, the switch marked](figures/branches.png)",
         "Rules, seeds and lengths stood in [PLAN.md](PLAN.md) before any of these trainings; [plan.yaml](plan.yaml) "
         "is what the program read. Differences are of endpoints (mean of the last "
-        f"{plan.endpoint_validations} validations), between branches of the same trunk and seed.",
+        f"{plan.endpoint_validations} validations on {len(scores)} utterances), between branches of the same "
+        "trunk and seed.",
         "## Predictions",
         predictions_markdown(judged),
         "## Branches",

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_1samp
 
-from cmgan.recipe import LossWeights
 from cmgan.study.branches.job import BranchPlan
+from cmgan.study.objective.minima import published_objective
 from cmgan.study.statistics import Interval, seed_interval
 
 TRUNK = "trunk"  # in the column of arms
@@ -129,7 +129,6 @@ def curves(training: Path, plan: BranchPlan) -> pd.DataFrame:
     gain, inconsistency, objective (published terms and weights without the metric loss, whatever was trained).
     Raises FileNotFoundError where no trunk is there.
     """
-    weights = LossWeights()
     frames = []
     for seed, trunk in product(plan.seeds, plan.trunks):
         names = {TRUNK: trunk} | {
@@ -138,11 +137,7 @@ def curves(training: Path, plan: BranchPlan) -> pd.DataFrame:
         files = {arm: training / f"{name}-{seed}" / "epochs.csv" for arm, name in names.items()}
         there = {arm: pd.read_csv(file) for arm, file in files.items() if file.is_file()}
         for arm, table in there.items():
-            objective = (
-                weights.real_imaginary * table["loss_real_imaginary"]
-                + weights.magnitude * table["loss_magnitude"]
-                + weights.time * table["loss_time_published"]
-            )
+            objective = published_objective(table, "loss_time_published")
             step = table["step"] - there[TRUNK]["step"].max()
             rows = table.assign(objective=objective, step=step)[["step", *MEASURES]]
             frames.append(rows.assign(trunk=trunk, arm=arm, seed=seed))

@@ -102,20 +102,23 @@ def plane_of(path: pd.DataFrame, training: Path) -> pd.DataFrame:
     seed, order (iteration or epoch), objective (published terms and weights), pesq, gain, inconsistency.
     """
     ways = path[path["start"] == "noisy"]
-    ways = ways.assign(objective=_published_objective(ways, "published_time"))
+    ways = ways.assign(objective=published_objective(ways, "published_time"))
     means = ways.groupby(["setting", "iteration"], sort=False)[PLANE].mean().reset_index()
     parts = [means.rename(columns={"setting": "label", "iteration": "order"}).assign(kind="descent", seed=0)]
     for file in sorted(training.glob("*/epochs.csv")):
         epochs = pd.read_csv(file)
         arm, _, seed = file.parent.name.rpartition("-")
-        epochs = epochs.assign(objective=_published_objective(epochs, "loss_time_published"))
+        epochs = epochs.assign(objective=published_objective(epochs, "loss_time_published"))
         rows = epochs[["epoch", *PLANE]].rename(columns={"epoch": "order"})
         parts.append(rows.assign(kind="network", label=arm, seed=int(seed)))
     return pd.concat(parts, ignore_index=True)
 
 
-def _published_objective(table: pd.DataFrame, time: str) -> pd.Series:
-    """The published terms with their weights, without the metric loss, whatever was minimised or trained with."""
+def published_objective(table: pd.DataFrame, time: str) -> pd.Series:
+    """The published terms with their weights, without the metric loss, whatever was minimised or trained with.
+
+    table: columns loss_real_imaginary, loss_magnitude and `time`, that of the time loss against the published target.
+    """
     weights = LossWeights()
     return (
         weights.real_imaginary * table["loss_real_imaginary"]
