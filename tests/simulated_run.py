@@ -16,6 +16,10 @@ from data_prep.whole_files import write_table
 
 STEPS_PER_EPOCH = 20
 COLLAPSE = 0.6
+BRANCHES = {
+    "normalised_target": ("normalised_target", "published", "batch_mean_fix", "normalised_skip_90"),
+    "published": ("published", "normalised_target"),
+}
 PEAK_EPOCH = 4
 SKIP_RATE = 0.25
 
@@ -48,6 +52,9 @@ def simulate_run(
             (folder / "config.json").write_text(json.dumps(config | {"manifest_sha256": "0" * 64}))
             rows = _evaluation(2.2 - COLLAPSE * _collapses(recipe), 0.4 if _collapses(recipe) else 1.0, rng)
             write_table(rows[:test_utterances].assign(arm=arm, seed=seed), evaluation_table(root, arm, seed))
+    if len(seeds) > 1:
+        write_table(_branch_ends(seeds), root / "branches" / "endpoints.csv")
+        write_table(pd.DataFrame({"id": ["v000"], "pesq": [1.3]}), root / "branches" / "noisy.csv")
     noisy = _evaluation(1.3, 1.0, np.random.default_rng(99))[:test_utterances]
     write_table(noisy.assign(arm="noisy", seed=""), root / "evaluation" / "noisy.csv")
     write_table(_manifest(utterances, test_utterances), root / "data" / "manifest.csv")
@@ -56,6 +63,20 @@ def simulate_run(
     jobs = [(f"04_training-{arm}-{seed}", 61.0, 700) for arm in arms for seed in seeds]
     pd.DataFrame(jobs, columns=["job", "seconds", "peak_mib"]).to_csv(root / "timing.csv", index=False)
     return root
+
+
+def _branch_ends(seeds: Sequence[int]) -> pd.DataFrame:
+    """Ends of branches whose PESQ and objective follow the time target of the arm that they go on with."""
+    rng, rows = np.random.default_rng(7), []
+    for seed in seeds:
+        for trunk, arms in BRANCHES.items():
+            for arm in ("trunk", *arms):
+                low = _collapses(recipe_of(trunk if arm == "trunk" else arm))
+                pesq, gain, objective = (1.6, 0.4, 0.16) if low else (2.2, 1.0, 0.22)
+                values = {"pesq": pesq, "gain": gain, "inconsistency": 0.3, "objective": objective}
+                jitter = {name: value * (1 + rng.normal(0, 0.005)) for name, value in values.items()}
+                rows.append({"trunk": trunk, "arm": arm, "seed": seed} | jitter)
+    return pd.DataFrame(rows)
 
 
 def _collapses(recipe: Recipe) -> bool:

@@ -97,9 +97,21 @@ class ObjectiveParameters(NotebookParameters):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingParameters(Budget, TrainedNetwork):
-    """04_training: run, arm and seed, then the budget, which is the run's too."""
+    """04_training: run, arm and seed, then the budget, which is the run's too.
 
+    trunk: arm of the run from whose last epoch this training goes on; epochs then counts the trunk's too.
+    """
+
+    trunk: str = ""
     tracker: str
+
+
+def of_training(name: str, profile: Profile) -> dict[str, str | int]:
+    """What 04_training and 05_evaluation are given for ARM-SEED or, of a branch, TRUNK-to-ARM-SEED."""
+    path, _, seed = name.rpartition("-")
+    trunk, branched, arm = path.rpartition("-to-")
+    branch = {"trunk": trunk, "epochs": profile.epochs + profile.branch_epochs} if branched else {}
+    return {"arm": arm, "seed": int(seed)} | branch
 
 
 @dataclass(frozen=True, kw_only=True)

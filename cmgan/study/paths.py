@@ -30,6 +30,11 @@ def training_folder(run_root: Path, arm: str, seed: int) -> Path:
     return run_root / "training" / f"{arm}-{seed}"
 
 
+def branch_folder(run_root: Path, trunk: str, arm: str, seed: int) -> Path:
+    """Where 04_training writes an arm that goes on from another one's training."""
+    return run_root / "branches" / "training" / f"{trunk}-to-{arm}-{seed}"
+
+
 def evaluation_table(run_root: Path, arm: str, seed: int, checkpoint: str = "generator.pt") -> Path:
     """Where 05_evaluation writes one arm and seed; a checkpoint other than the last epoch's has its own file."""
     part = "" if checkpoint == "generator.pt" else f"-{Path(checkpoint).stem}"

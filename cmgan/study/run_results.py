@@ -67,6 +67,27 @@ def load_run(root: Path, arms: Sequence[str] = (), seeds: Sequence[int] = ()) ->
     )
 
 
+def pooled(runs: Sequence[RunResults]) -> RunResults:
+    """Several runs as one with the seeds of all, for what every one of them measured alike.
+
+    root is the first run's. Raises ValueError where two runs trained one arm with the same seed.
+    """
+    taken: dict[tuple[str, int], Path] = {}
+    for run in runs:
+        for pair in run.configs:
+            if pair in taken:
+                raise ValueError(f"{taken[pair]} and {run.root} both trained {pair[0]} with seed {pair[1]}")
+            taken[pair] = run.root
+    frames = ("steps", "epochs", "validation", "evaluation")
+    return RunResults(
+        root=runs[0].root,
+        arms=tuple(dict.fromkeys(arm for run in runs for arm in run.arms)),
+        seeds=tuple(dict.fromkeys(seed for run in runs for seed in run.seeds)),
+        configs={pair: config for run in runs for pair, config in run.configs.items()},
+        **{name: pd.concat([getattr(run, name) for run in runs], ignore_index=True) for name in frames},
+    )
+
+
 def _chosen(root: Path, arms: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, int]]:
     found = found_arms_and_seeds(root)
     if not found:

@@ -1,5 +1,6 @@
 """Means, differences, shares and correlations with intervals; what is missing is dropped and counted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,10 @@ MARGIN_PESQ = 0.1  # a smaller difference of PESQ does not matter
 HEALTHY_BAND = (0.05, 0.25)  # where, the debugging effort says, a discriminator loss has to be
 CLAIMED_SKIP_SHARE = 0.56  # share of batches that the debugging effort says were skipped
 NEARLY_ZERO = 0.001  # below this it took a logged loss for a skipped step
+ENDPOINT_EPOCHS = (
+    3  # a training is judged by the mean of its last epochs: one epoch's score scatters with rounding
+)
+ERROR = 0.05  # of a verdict that stands alone, and of all primary predictions together
 
 RESAMPLES = 9999
 RESAMPLES_BEYOND = 25  # at least this many have to lie beyond each bound to place it
@@ -75,16 +80,6 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return replace(boundless, low=boundless.estimate - reach, high=boundless.estimate + reach)
 
 
-def cautious_interval(values: ArrayLike, seed: int | np.random.Generator, level: float) -> Interval:
-    """Mean of the values (n,) that are there, with the wider of the BCa and the Student t bounds on either side.
-
-    For levels near 1, where a bootstrap of few values reaches no further than the values do.
-    """
-    bootstrapped, normal = mean_interval(values, seed, level), seed_interval(values, level)
-    low, high = min(bootstrapped.low, normal.low), max(bootstrapped.high, normal.high)
-    return replace(bootstrapped, low=low, high=high)
-
-
 def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Share successes / trials with its exact (Clopper–Pearson) interval.
 
@@ -97,6 +92,38 @@ def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Int
         return Interval(np.nan, 0.0, 1.0, 0)
     bounds = stats.binomtest(successes, trials).proportion_ci(confidence_level=level, method="exact")
     return Interval(successes / trials, float(bounds.low), float(bounds.high), trials)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values (n,) of tests that together err in at most the share that each is held to.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def t_power(effect: float, margin: float, deviation: float, seeds: int, error: float = ERROR) -> float:
+    """How often a two-sided t interval over seeds lies wholly above `margin`, when the truth is `effect`.
+
+    deviation: standard deviation of a difference between seeds; effect, margin and it in one unit. error: 1 − level
+    of the interval. Source: the noncentral t distribution.
+    """
+    shift = (effect - margin) / (deviation / seeds**0.5)
+    return float(stats.nct.sf(stats.t.ppf(1 - error / 2, seeds - 1), seeds - 1, shift))
+
+
+def endpoint_table(validation: pd.DataFrame, column: str, epochs: int = ENDPOINT_EPOCHS) -> pd.DataFrame:
+    """One arm's last `epochs` validations of `column`: rows utterance and epochs before its end, columns seeds.
+
+    validation: columns seed, epoch, id and `column`. A shorter training has fewer rows; NaN where a value is missing.
+    """
+    before_end = validation.groupby("seed")["epoch"].transform("max") - validation["epoch"]
+    last = validation.assign(before_end=before_end)[before_end < epochs]
+    return last.pivot(index=["id", "before_end"], columns="seed", values=column)
 
 
 def paired_table(frame: pd.DataFrame, first: str, second: str, column: str) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from cmgan.recipe import Budget, budget_for
 from cmgan.study.arms import arm
 from cmgan.training.loop import train
 from cmgan.training.run import TrainingRun
+from data_prep.manifest import read_manifest, write_manifest
 from data_prep.whole_files import write_table
 
 
@@ -91,10 +92,9 @@ def watched_on_test(manifest: Path, output: Path) -> Path:
 
     Nothing may be chosen by them. Returns `output`.
     """
-    table = pd.read_csv(manifest)
-    table = table[table["split"] != "validation"]
-    write_table(table.assign(split=table["split"].replace("test", "validation")), output)
-    return output
+    kept = [item for item in read_manifest(manifest) if item.split != "validation"]
+    watched = [replace(item, split="validation") if item.split == "test" else item for item in kept]
+    return write_manifest(watched, output)
 
 
 def noisy_scores(manifest: Path) -> pd.DataFrame:

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import typer
 
-from cmgan.study.branches.job import BranchPlan, read_plan
+from cmgan.study.branches.job import BranchPlan, noisy_scores, read_plan
 from cmgan.study.branches.plots import branches
-from cmgan.study.branches.tables import TRUNK, Judged, curves, differences, endpoints, judge, power
+from cmgan.study.branches.tables import TRUNK, Judged, curves, differences, endpoints, judge
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import draw
-from cmgan.study.statistics import seed_interval
+from cmgan.study.statistics import ENDPOINT_EPOCHS, seed_interval, t_power
 from data_prep.whole_files import write_table, write_text
 
 LOGS = ("config.json", "epochs.csv", "validation.csv")
-POWER_EFFECTS, POWER_DRAWS = (0.0, -0.1, -0.2, -0.3, -0.5), 4000
+POWER_EFFECTS = (0.0, -0.1, -0.2, -0.3, -0.5)
 
 
 def keep(run: Path, folder: Path) -> None:
@@ -32,23 +32,52 @@ def keep(run: Path, folder: Path) -> None:
     shutil.copyfile(run / "noisy.csv", folder / "noisy.csv")
 
 
-def summary(folder: Path, plan: BranchPlan) -> str:
-    """Everything that the kept run says, in Markdown; writes curves.csv, endpoints.csv, power.csv and the figure."""
-    table = curves(folder / "training", plan)
-    scores = pd.read_csv(folder / "noisy.csv")["pesq"]
-    noisy = scores.mean()
-    ends = endpoints(table, plan.endpoint_validations)
-    judged = judge(ends, len(plan.seeds))
+def write_tables(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, float]:
+    """Sum up the branches under `folder`/training; trunks: where theirs lie. Returns endpoints and the noisy PESQ.
+
+    Writes curves.csv, endpoints.csv (mean of the last `validations`) and the figure; noisy.csv is there already.
+    Raises FileNotFoundError where there is no branch.
+    """
+    table = curves(folder / "training", trunks)
+    noisy = pd.read_csv(folder / "noisy.csv")["pesq"].mean()
+    ends = endpoints(table, validations)
     write_table(table.round(5), folder / "curves.csv")
     write_table(ends.round(5), folder / "endpoints.csv")
     draw(branches, table.assign(noisy_pesq=noisy).round(5), folder / "figures", "branches")
+    return ends, noisy
+
+
+def sum_up_run(root: Path) -> None:
+    """Write tables and figure of a run's branches; nothing where the run has none."""
+    folder = root / "branches"
+    if not (folder / "training").is_dir():
+        return
+    if not (folder / "noisy.csv").is_file():
+        write_table(noisy_scores(root / "data" / "manifest.csv"), folder / "noisy.csv")
+    write_tables(folder, root / "training", ENDPOINT_EPOCHS)
+
+
+def branches_answer(root: Path) -> str:
+    """What a run's branches say, from its tables; "" where there are none."""
+    files = [root / "branches" / name for name in ("endpoints.csv", "noisy.csv")]
+    if not all(file.is_file() for file in files):
+        return ""
+    ends, noisy = map(pd.read_csv, files)
+    return branches_in_words(ends, noisy["pesq"].mean())
+
+
+def summary(folder: Path, plan: BranchPlan) -> str:
+    """Everything that the kept run says, in Markdown; writes its tables, power.csv and the figure."""
+    ends, noisy = write_tables(folder, folder / "training", plan.endpoint_validations)
+    judged = judge(ends, len(plan.seeds))
+    utterances = len(pd.read_csv(folder / "noisy.csv"))
     parts = [
         "# Branches: one switch, and what it does to a network",
         answer(ends, judged, noisy),
         "![PESQ, gain, inconsistency and objective against training steps, the switch marked](figures/branches.png)",
         "Rules, seeds and lengths stood in [PLAN.md](PLAN.md) before any of these trainings; [plan.yaml](plan.yaml) "
         "is what the program read. Differences are of endpoints (mean of the last "
-        f"{plan.endpoint_validations} validations on {len(scores)} utterances), between branches of the same "
+        f"{plan.endpoint_validations} validations on {utterances} utterances), between branches of the same "
         "trunk and seed.",
         "## Predictions",
         predictions_markdown(judged),
@@ -60,24 +89,41 @@ def summary(folder: Path, plan: BranchPlan) -> str:
 
 
 def answer(ends: pd.DataFrame, judged: list[Judged], noisy: float) -> str:
-    """What the switch does, in some sentences computed from the endpoints."""
-    primary = judged[0]
-    trunk, branch, other = primary.prediction.trunk, primary.prediction.branch, primary.prediction.other
-    means = ends[ends["trunk"] == trunk].groupby("arm")[["pesq", "gain", "objective"]].mean()
-    if not {TRUNK, branch, other} <= set(means.index):
-        return "The primary branches are not trained yet."
-    interval, worse = primary.interval, sum(value < 0 for value in primary.differences)
-    sentences = [
-        f"Networks trained with the normalised target have PESQ {means.at[TRUNK, 'pesq']:.2f} (noisy speech: "
-        f"{noisy:.2f}). Trained on with the published target, everything else the same, they end at "
-        f"{means.at[branch, 'pesq']:.2f}; trained on as before, at {means.at[other, 'pesq']:.2f}: a difference of "
-        f"{number(interval.estimate)} {bounds(interval.low, interval.high)} (seeds: {interval.n}), "
-        f"below 0 in {worse} of {len(primary.differences)} ({primary.prediction.id}: **{primary.verdict}**).",
-        f"Meanwhile the published objective goes from {means.at[TRUNK, 'objective']:.3f} to "
-        f"{means.at[branch, 'objective']:.3f}, and the gain of the estimate from {means.at[TRUNK, 'gain']:.2f} to "
-        f"{means.at[branch, 'gain']:.2f}.",
-    ]
+    """What the branches show, with the verdicts of the plan's predictions."""
+    verdicts = ", ".join(f"{one.prediction.id} **{one.verdict}**" for one in judged)
+    return f"{branches_in_words(ends, noisy)} By the plan's rules: {verdicts}."
+
+
+def branches_in_words(ends: pd.DataFrame, noisy: float) -> str:
+    """What the switch does to a good network, and what undoing it does to a fallen one; from the endpoints."""
+    sentences = []
+    good, published = "normalised_target", "published"
+    means = ends.groupby(["trunk", "arm"])[["pesq", "gain", "objective"]].mean()
+    spoiled = differences(ends, good, published, good)
+    if len(spoiled):
+        before, after, stayed = (means.loc[(good, arm)] for arm in (TRUNK, published, good))
+        sentences += [
+            f"Networks trained with the normalised target have PESQ {before['pesq']:.2f} (noisy speech: {noisy:.2f}"
+            f"). Trained on with the published target, everything else the same, they end at {after['pesq']:.2f}; "
+            f"trained on as before, at {stayed['pesq']:.2f}: a difference of {_over_seeds(spoiled)}, below 0 in "
+            f"{(spoiled < 0).sum()}.",
+            f"Meanwhile the published objective goes from {before['objective']:.3f} to {after['objective']:.3f}, and "
+            f"the gain of the estimate from {before['gain']:.2f} to {after['gain']:.2f}.",
+        ]
+    repaired = differences(ends, published, good, published)
+    if len(repaired):
+        before, after, stayed = (means.loc[(published, arm)] for arm in (TRUNK, good, published))
+        sentences.append(
+            f"The other way round, networks trained with the published target have PESQ {before['pesq']:.2f}; "
+            f"trained on with the normalised one they end at {after['pesq']:.2f}, as before at {stayed['pesq']:.2f}: "
+            f"a difference of {_over_seeds(repaired)}."
+        )
     return " ".join(sentences)
+
+
+def _over_seeds(values: pd.Series) -> str:
+    interval = seed_interval(values)
+    return f"{number(interval.estimate, '+.2f')} {bounds(interval.low, interval.high, '+.2f')} (seeds: {interval.n})"
 
 
 def predictions_markdown(judged: list[Judged]) -> str:
@@ -126,9 +172,19 @@ def _power_part(folder: Path, judged: list[Judged], seeds: int) -> list[str]:
     values = judged[0].differences
     if len(values) < 2:
         return []
-    deviation, rng = float(np.std(values, ddof=1)), np.random.default_rng(0)
+    deviation, margin = float(np.std(values, ddof=1)), judged[0].prediction.margin
     numbers = sorted({3, seeds, 12})
-    table = pd.concat([power(POWER_EFFECTS, deviation, count, POWER_DRAWS, rng) for count in numbers])
+    # The rule asks for less than the margin: the same as more than its mirror image.
+    table = pd.DataFrame(
+        {
+            "effect": effect,
+            "seeds": count,
+            "supported": t_power(-effect, -margin, deviation, count),
+            "refuted": t_power(effect, margin, deviation, count),
+        }
+        for effect in POWER_EFFECTS
+        for count in numbers
+    )
     write_table(table.round(4), folder / "power.csv")
     lines = [
         f"| true difference | {' | '.join(f'{count} seeds' for count in numbers)} |",
@@ -138,9 +194,9 @@ def _power_part(folder: Path, judged: list[Judged], seeds: int) -> list[str]:
         cells = [f"{row.supported:.0%} / {row.refuted:.0%}" for row in rows.itertuples()]
         lines.append(f"| {number(effect, '.1f')} | {' | '.join(cells)} |")
     words = (
-        f"Shares of {POWER_DRAWS} simulated studies in which the primary rule is supported / refuted, when "
-        f"differences scatter between seeds as here (standard deviation {deviation:.2f} PESQ). At true differences "
-        "of 0.0 and −0.1 support is an error."
+        "Shares of studies in which the primary rule is supported / refuted, when differences scatter between seeds "
+        f"as here (standard deviation {deviation:.2f} PESQ; noncentral t). At true differences of 0.0 and −0.1 "
+        "support is an error."
     )
     return ["## Power of the primary rule", words, "\n".join(lines)]
 

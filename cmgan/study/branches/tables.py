@@ -1,8 +1,8 @@
 """Branches as tables: curves around the switch, endpoints by seed, and the plan's predictions judged over seeds."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_1samp
 
-from cmgan.study.branches.job import BranchPlan
+from cmgan.study.arms import ARMS
 from cmgan.study.objective.minima import published_objective
-from cmgan.study.statistics import Interval, seed_interval
+from cmgan.study.statistics import ERROR, Interval, holm, seed_interval
 
 TRUNK = "trunk"  # in the column of arms
 MEASURES = ("pesq", "gain", "inconsistency", "objective")
-ERROR = 0.05  # of the primary prediction, and of all others together
+BRANCH_FOLDER = re.compile(r"(?P<trunk>.+)-to-(?P<arm>.+)-(?P<seed>\d+)")
 Verdict = Literal["supported", "refuted", "inconclusive", "not trained"]
 
 
@@ -122,27 +122,33 @@ class Judged:
     verdict: Verdict
 
 
-def curves(training: Path, plan: BranchPlan) -> pd.DataFrame:
+def curves(branches: Path, trunks: Path) -> pd.DataFrame:
     """Every validation of every trunk and finished branch: a row each, means over the utterances.
 
-    Columns: trunk, arm ("trunk" before the switch), seed, step (after the switch; 0 and less on the trunk), pesq,
-    gain, inconsistency, objective (published terms and weights without the metric loss, whatever was trained).
-    Raises FileNotFoundError where no trunk is there.
+    branches: folder of trainings named TRUNK-to-ARM-SEED, whose trunks lie in `trunks` as TRUNK-SEED. Columns: trunk,
+    arm ("trunk" before the switch), seed, step (after the switch; 0 and less on the trunk), pesq, gain,
+    inconsistency, objective (published terms and weights without the metric loss, whatever was trained); in the order
+    of `cmgan.study.arms`. Raises FileNotFoundError where no branch or not its trunk is there.
     """
-    frames = []
-    for seed, trunk in product(plan.seeds, plan.trunks):
-        names = {TRUNK: trunk} | {
-            branch.arm: branch.name for branch in plan.branches if branch.trunk == trunk
-        }
-        files = {arm: training / f"{name}-{seed}" / "epochs.csv" for arm, name in names.items()}
-        there = {arm: pd.read_csv(file) for arm, file in files.items() if file.is_file()}
-        for arm, table in there.items():
-            objective = published_objective(table, "loss_time_published")
-            step = table["step"] - there[TRUNK]["step"].max()
-            rows = table.assign(objective=objective, step=step)[["step", *MEASURES]]
-            frames.append(rows.assign(trunk=trunk, arm=arm, seed=seed))
-    if not frames:
-        raise FileNotFoundError(f"{training}: no trunk of the plan was trained there; run the job first")
+    files: dict[tuple[str, str, int], Path] = {}
+    for file in branches.glob("*-to-*/epochs.csv"):
+        if match := BRANCH_FOLDER.fullmatch(file.parent.name):
+            files[match["trunk"], match["arm"], int(match["seed"])] = file
+            trunk = trunks / f"{match['trunk']}-{match['seed']}" / "epochs.csv"
+            files[match["trunk"], TRUNK, int(match["seed"])] = trunk
+    if not files:
+        raise FileNotFoundError(f"{branches}: no branch was trained there; run the job first")
+    order = {arm: place for place, arm in enumerate((TRUNK, *ARMS))}
+    frames, switch = [], 0
+    for (trunk, arm, seed), file in sorted(
+        files.items(), key=lambda item: (order[item[0][0]], item[0][2], order[item[0][1]])
+    ):
+        table = pd.read_csv(file)
+        if arm == TRUNK:
+            switch = table["step"].max()
+        objective = published_objective(table, "loss_time_published")
+        rows = table.assign(objective=objective, step=table["step"] - switch)[["step", *MEASURES]]
+        frames.append(rows.assign(trunk=trunk, arm=arm, seed=seed))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -179,7 +185,7 @@ def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction] = PR
         if complete[number]
     }
     others = [number for number in tests if number > 0]
-    passed = [holm([tests[number][side] for number in others]) for side in (0, 1)]
+    passed = [[p < ERROR for p in holm([tests[number][side] for number in others])] for side in (0, 1)]
     # The primary's two-sided 95 % interval: one side of it is a one-sided test at half the error.
     decided = {0: tuple(p < ERROR / 2 for p in tests[0])} if 0 in tests else {}
     decided |= {number: (passed[0][i], passed[1][i]) for i, number in enumerate(others)}
@@ -196,36 +202,6 @@ def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction] = PR
             )
         )
     return judged
-
-
-def holm(p_values: Sequence[float], error: float = ERROR) -> list[bool]:
-    """Which of several tests pass at a family-wise `error`; Holm, Scandinavian Journal of Statistics 6 (1979)."""
-    passed = [False] * len(p_values)
-    for rank, index in enumerate(np.argsort(p_values)):
-        if p_values[index] > error / (len(p_values) - rank):
-            break
-        passed[index] = True
-    return passed
-
-
-def power(
-    effects: Iterable[float], deviation: float, seeds: int, draws: int, rng: np.random.Generator
-) -> pd.DataFrame:
-    """How often the primary rule (below −0.1) is supported or refuted when seeds scatter normally around an effect.
-
-    deviation: standard deviation of a difference between seeds, in PESQ. Columns effect, seeds, supported, refuted
-    (shares of `draws` simulated studies).
-    """
-    rows = []
-    for effect in effects:
-        values = rng.normal(effect, deviation, (draws, seeds))
-        low, high = (
-            ttest_1samp(values, PREDICTIONS[0].margin, axis=1, alternative=side).pvalue
-            for side in ("less", "greater")
-        )
-        shares = {"supported": (low < ERROR / 2).mean(), "refuted": (high < ERROR / 2).mean()}
-        rows.append({"effect": effect, "seeds": seeds} | shares)
-    return pd.DataFrame(rows)
 
 
 def _p_values(values: np.ndarray, prediction: Prediction) -> tuple[float, float]:

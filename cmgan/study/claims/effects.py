@@ -1,19 +1,27 @@
-"""Effects: a number from a run with the interval that decides and the 95 % interval to show, or why there is none."""
+"""Effects: a number from a run with its 95 % interval and a test of any margin, or why there is none."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from cmgan.study.run_results import RunResults
-from cmgan.study.statistics import cautious_interval, mean_interval, proportion_interval
+from cmgan.study.statistics import proportion_interval, seed_interval
 
 Scale = Literal["pesq", "share", "relative", "plain", "outcome"]
-SHOWN_LEVEL = 0.95
-SEED = 0  # of the bootstrap
+# Of a value: the p-values of the two one-sided tests, whether the effect lies above it and whether below.
+Test = Callable[[float], tuple[float, float]]
+
+
+def undecided(_value: float) -> tuple[float, float]:
+    """The test of an effect that no value can be told from."""
+    return 1.0, 1.0
 
 
 class MissingEvidenceError(LookupError):
@@ -22,23 +30,23 @@ class MissingEvidenceError(LookupError):
 
 @dataclass(frozen=True)
 class Effect:
-    """An estimated effect: low and high at the level of the verdicts, low95 and high95 to be shown.
+    """An estimated effect with its 95 % interval.
 
-    n counts the units that the interval speaks for (utterances, steps, …). by_seed: the estimate of each seed alone,
-    empty where no training is involved. scale says how to write the number (outcome: 1 for yes, 0 for no). detail:
-    what the number is of, where that is not plain.
+    n counts the units that the interval speaks for: seeds where networks were trained, else crops, log lines, clips.
+    by_seed: the estimate of each seed alone, empty where no training is involved. scale says how to write the number
+    (outcome: 1 for yes, 0 for no). detail: what the number is of, where that is not plain. test: see `Test`; the
+    interval holds the values that neither side rejects at 2.5 %.
     """
 
     estimate: float
     low: float
     high: float
-    low95: float
-    high95: float
     n: int
     unit: str
     scale: Scale = "plain"
     by_seed: tuple[float, ...] = ()
     detail: str = ""
+    test: Test = field(default=undecided, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,13 @@ class Missing:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run's tables, with a clear word where something is not there, and the level of the intervals that decide."""
+    """A run's tables, with a clear word where something is not there.
+
+    folders: where files of the run are looked for, the first that has one; by default the run's own folder.
+    """
 
     results: RunResults
-    level: float
+    folders: tuple[Path, ...] = ()
 
     def arm(self, frame: str, arm: str) -> pd.DataFrame:
         """Rows of one arm of `steps`, `epochs`, `validation` or `evaluation`; MissingEvidenceError without any."""
@@ -65,57 +76,85 @@ class Evidence:
 
     def table(self, name: str) -> pd.DataFrame:
         """A CSV of the run, e.g. "silence/crops.csv"; MissingEvidenceError when it is not there or has no rows."""
-        path = self.results.root / name
-        if not path.is_file():
+        places = [folder / name for folder in self.folders or (self.results.root,)]
+        there = [place for place in places if place.is_file()]
+        if not there:
             raise MissingEvidenceError(f"{name} was not written")
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(there[0])
         if frame.empty:
             raise MissingEvidenceError(f"{name} has no rows")
         return frame
 
 
-def effect_of_table(table: pd.DataFrame, level: float, scale: Scale = "pesq") -> Effect:
-    """Mean over a table of one value an utterance (rows) and seed (columns): every effect of trainings on a score.
-
-    The interval is over utterances, each averaged over seeds, for these trained networks; the seeds are kept beside
-    it. Utterances that lack a value for some seed are dropped. Raises MissingEvidenceError where none is complete.
-    """
-    complete = table.dropna()
-    if complete.empty:
-        raise MissingEvidenceError("no utterance has a value for every seed that the arms share")
-    effect = effect_of_values(complete.mean(axis=1), level, "utterances", scale)
-    return replace(effect, by_seed=tuple(map(float, complete.mean(axis=0))))
-
-
-def effect_of_values(values: ArrayLike, level: float, unit: str, scale: Scale = "pesq") -> Effect:
-    """Mean of independent values (n,), NaN where missing, without seeds; MissingEvidenceError without values."""
-    at_level, shown = cautious_interval(values, SEED, level), mean_interval(values, SEED, SHOWN_LEVEL)
-    if not shown.n:
-        raise MissingEvidenceError(f"there are no {unit} with a value")
-    return Effect(shown.estimate, at_level.low, at_level.high, shown.low, shown.high, shown.n, unit, scale)
-
-
-def effect_of_share(
-    hits: ArrayLike, level: float, unit: str, seeds: ArrayLike | None = None, detail: str = ""
+def effect_of_seeds(
+    values: pd.Series | Mapping[int, float], scale: Scale = "pesq", detail: str = ""
 ) -> Effect:
-    """Share of true `hits` (n,) with its exact intervals, trials taken as independent.
+    """Mean of one value a training seed, with Student's t: every effect of trainings.
 
-    seeds (n,): of the training that each trial is from, where they are from trainings; then each seed's own share is
-    kept. Raises MissingEvidenceError without trials.
+    The seed is the replicate: two trainings differ by more than their utterances do. Seeds without a value are
+    dropped. Raises MissingEvidenceError where none is left.
+    """
+    present = pd.Series(values, dtype=float).dropna()
+    effect = effect_of_values(present, "seeds", scale)
+    return replace(effect, by_seed=tuple(present), detail=detail)
+
+
+def effect_of_values(values: ArrayLike, unit: str, scale: Scale = "pesq") -> Effect:
+    """Mean of independent values (n,), NaN where missing, with Student's t; MissingEvidenceError without values."""
+    interval = seed_interval(values)
+    if not interval.n:
+        raise MissingEvidenceError(f"there are no {unit} with a value")
+    present = np.asarray(values, dtype=float)
+    test = partial(_t_test, present[~np.isnan(present)])
+    return Effect(*(interval.estimate, interval.low, interval.high, interval.n), unit, scale, test=test)
+
+
+def effect_of_share(hits: ArrayLike, unit: str) -> Effect:
+    """Share of true `hits` (n,) with its exact interval, trials taken as independent.
+
+    Raises MissingEvidenceError without trials.
     """
     hits = np.asarray(hits, dtype=bool)
     if not len(hits):
         raise MissingEvidenceError(f"there are no {unit} to count")
-    at_level, shown = (
-        proportion_interval(int(hits.sum()), len(hits), share) for share in (level, SHOWN_LEVEL)
+    count = int(hits.sum())
+    share = proportion_interval(count, len(hits))
+    test = partial(_binomial_test, count, len(hits))
+    return Effect(share.estimate, share.low, share.high, len(hits), unit, "share", test=test)
+
+
+def effect_of_fact(value: float, n: int, unit: str, scale: Scale, detail: str = "") -> Effect:
+    """A number in which nothing is left to chance: its interval has no width."""
+    return Effect(
+        *[float(value)] * 3,
+        n,
+        unit,
+        scale,
+        detail=detail,
+        test=lambda x: (float(value <= x), float(value >= x)),
     )
-    shares = () if seeds is None else pd.Series(hits).groupby(np.asarray(seeds)).mean()
-    bounds = (at_level.low, at_level.high, shown.low, shown.high)
-    return Effect(shown.estimate, *bounds, len(hits), unit, "share", tuple(map(float, shares)), detail)
 
 
-def transformed(effect: Effect, function: Callable[[float], float]) -> Effect:
-    """The effect through an increasing function, interval bounds and seeds with it."""
-    names = ("estimate", "low", "high", "low95", "high95")
+def transformed(
+    effect: Effect, function: Callable[[float], float], inverse: Callable[[float], float]
+) -> Effect:
+    """The effect through an increasing function, interval bounds and seeds with it; inverse takes margins back."""
+    names = ("estimate", "low", "high")
     values = {name: float(function(getattr(effect, name))) for name in names}
-    return replace(effect, **values, by_seed=tuple(float(function(value)) for value in effect.by_seed))
+    by_seed = tuple(float(function(value)) for value in effect.by_seed)
+    return replace(effect, **values, by_seed=by_seed, test=lambda value: effect.test(inverse(value)))
+
+
+def _t_test(values: np.ndarray, value: float) -> tuple[float, float]:
+    if len(values) < 2:
+        return 1.0, 1.0
+    error = values.std(ddof=1) / len(values) ** 0.5
+    if not error:
+        return float(values[0] <= value), float(values[0] >= value)
+    t = (values.mean() - value) / error
+    return float(stats.t.sf(t, len(values) - 1)), float(stats.t.cdf(t, len(values) - 1))
+
+
+def _binomial_test(count: int, trials: int, value: float) -> tuple[float, float]:
+    share = min(max(value, 0.0), 1.0)
+    return float(stats.binom.sf(count - 1, trials, share)), float(stats.binom.cdf(count, trials, share))

@@ -21,10 +21,12 @@ LOOKS = {
 }
 ROW_HEIGHT = 0.27  # inches
 COLUMNS = (
-    *("prediction", "contrast", "verdict", "decides", "relation", "margin"),
-    *("estimate", "low95", "high95", "low", "high", "n", "unit", "seeds", "smallest", "largest"),
+    *("prediction", "contrast", "verdict", "primary", "relation", "margin"),
+    *("estimate", "low", "high", "n", "unit", "seeds", "smallest", "largest"),
 )
 CONTRASTS = {
+    "branch_difference": "from {trunk}: {first} − {second}",
+    "branch_fall": "from {trunk}: fall under {arm}",
     "final_difference": "{first} − {second}",
     "best_difference": "best arm ({detail}) − {baseline}",
     "fall_from_peak": "fall of {arm} from its peak",
@@ -35,11 +37,12 @@ CONTRASTS = {
 def pesq_effects(run: JudgedRun) -> pd.DataFrame:
     """Every effect of training on PESQ that was found, claims first, controls last.
 
-    Columns: prediction, contrast, verdict, decides, relation, margin, estimate, low95, high95, low, high (deciding
-    interval), n, unit, seeds, smallest, largest (of the seeds' own estimates).
+    Columns: prediction, contrast, verdict, primary, relation, margin, estimate, low, high (95 %), n, unit, seeds,
+    smallest, largest (of the seeds' own estimates).
     """
+    primaries = {claim.claim.primary.id for claim in run.claims}
     rows = [
-        judged_row(one, run.level)
+        judged_row(one, one.prediction.id in primaries)
         | {
             "contrast": _contrast(one.prediction, one.found.detail),
             "smallest": min(one.found.by_seed, default=np.nan),
@@ -52,28 +55,27 @@ def pesq_effects(run: JudgedRun) -> pd.DataFrame:
 
 
 def claims_forest(frame: pd.DataFrame) -> Figure:
-    """Effects on PESQ with 95 % intervals, the deciding interval thin behind it, ticks for the seeds' extremes.
+    """Effects on PESQ with 95 % intervals over seeds, ticks for the seeds' extremes; names of primary ones in black.
 
     Frame of `pesq_effects`. Each row's text stands above its interval, so that the figure fits one column.
     """
     figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 1.05 + ROW_HEIGHT * len(frame)))
-    # All 95 % intervals and seeds are shown whole, deciding intervals up to half as far again.
+    # All seeds are shown whole; the interval of two or three may reach much further and is cut.
     inner, outer = (
         np.nanmax(frame[names].abs().to_numpy(), initial=0.2)
-        for names in (["low95", "high95", "estimate", "smallest", "largest"], ["low", "high"])
+        for names in (["estimate", "smallest", "largest"], ["low", "high"])
     )
-    reach = 1.08 * min(outer, 1.5 * inner)
+    reach = 1.08 * min(outer, 2.5 * inner)
     axis.axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
     axis.axvline(0, color="0.6", linewidth=0.8, zorder=1)
     for position, row in enumerate(frame.itertuples()):
         look = LOOKS[Verdict(row.verdict)]
-        axis.hlines(position, row.low, row.high, color=look["color"], linewidth=0.7)
-        axis.hlines(position, row.low95, row.high95, color=look["color"], linewidth=2.2)
+        axis.hlines(position, row.low, row.high, color=look["color"], linewidth=1.6)
         axis.plot([row.smallest, row.largest], [position] * 2, "|", color=look["color"], markersize=6)
         axis.plot(row.estimate, position, markersize=5.5, linestyle="none", **look)
         text = f"{row.prediction}  {row.contrast}"
         axis.text(
-            -reach, position - 0.3, text, va="bottom", fontsize=7, color="black" if row.decides else "0.35"
+            -reach, position - 0.3, text, va="bottom", fontsize=7, color="black" if row.primary else "0.35"
         )
     axis.set(xlim=(-reach, reach), ylim=(len(frame) - 0.55, -0.95), yticks=[], xlabel="difference of PESQ")
     axis.grid(visible=False, axis="y")

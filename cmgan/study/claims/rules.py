@@ -4,21 +4,22 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import inf
+from math import isnan
 from pathlib import Path
 from string import ascii_lowercase
+from types import ModuleType
 from typing import Literal, get_args
 
 import yaml
 
 from cmgan.study.arms import arm
+from cmgan.study.branches import evidence as branch_evidence
 from cmgan.study.claims import evidence
 from cmgan.study.claims.effects import Effect, Evidence, Missing, MissingEvidenceError, Scale
 from cmgan.study.objective import evidence as objective_evidence
 from cmgan.study.statistics import MARGIN_PESQ
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
-FAMILY_ERROR = 0.05
 Relation = Literal["above", "below", "within"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 Role = Literal["collapse", "positive", "negative", "remainder"]
@@ -27,14 +28,20 @@ ARM_ARGUMENTS = ("arm", "first", "second", "baseline")
 # A public function of these modules takes a run's evidence and the arguments that the claims file gives it.
 FUNCTIONS: dict[str, Callable[..., Effect]] = {
     name: function
-    for module in (evidence, objective_evidence)
+    for module in (evidence, branch_evidence, objective_evidence)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 }
-# Minimising an objective is arithmetic on given clips: no chance that could err in a share of studies.
-DETERMINISTIC = frozenset(
-    name for name, function in FUNCTIONS.items() if function.__module__ == objective_evidence.__name__
-)
+
+
+def _of(module: ModuleType) -> frozenset[str]:
+    return frozenset(name for name, function in FUNCTIONS.items() if function.__module__ == module.__name__)
+
+
+FROM_BRANCHES, FROM_OBJECTIVE = _of(branch_evidence), _of(objective_evidence)
+# Minimising an objective is arithmetic on given clips, and two processes are in step or not: no chance is in it that
+# could err in a share of studies.
+DETERMINISTIC = FROM_OBJECTIVE | {"desynchronised"}
 
 
 class Verdict(StrEnum):
@@ -54,25 +61,32 @@ class Rule:
     margin: float
     around: float = 0.0
 
-    def verdict(self, low: float, high: float) -> Verdict:
-        """Supported when the whole interval obeys the rule, refuted when none of it does, else inconclusive."""
-        lower, upper = {
-            "above": (self.margin, inf),
-            "below": (-inf, self.margin),
-            "within": (self.around - self.margin, self.around + self.margin),
-        }[self.relation]
-        if lower < low and high < upper:
-            return Verdict.SUPPORTED
-        return Verdict.REFUTED if high < lower or low > upper else Verdict.INCONCLUSIVE
+    def p_values(self, effect: Effect) -> tuple[float, float]:
+        """p-values for the rule and for its opposite; below 5 % exactly where the 95 % interval says so.
+
+        Two one-sided tests, each doubled. Source for `within`: Schuirmann (1987), two one-sided tests.
+        """
+        if isnan(effect.low) or isnan(effect.high):
+            return 1.0, 1.0
+        if self.relation == "within":
+            (over_low, under_low), (over_high, under_high) = map(
+                effect.test, (self.around - self.margin, self.around + self.margin)
+            )
+            pro, contra = max(over_low, under_high), min(under_low, over_high)
+        else:
+            pro, contra = effect.test(self.margin)
+            if self.relation == "below":
+                pro, contra = contra, pro
+        return min(1.0, 2 * pro), min(1.0, 2 * contra)
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What must be so: a rule on one effect, given as the name of an evidence function and its arguments.
 
-    decides: whether it enters the claim's verdict or is only shown beside it. scale: how to write the margin where
-    no effect was found. role: of a control, which has to appear if the study works, or may remain unexplained
-    (`remainder`); without a control of role `collapse` no claim about the collapse is decided.
+    scale: how to write the margin where no effect was found. role: of a control, which has to appear if the study
+    works, or may remain unexplained (`remainder`); a claim about the collapse is decided only where a control of role
+    `collapse` is met that looks where its primary prediction does, at branches or at trainings from scratch.
     """
 
     id: str
@@ -80,9 +94,13 @@ class Prediction:
     function: str
     arguments: dict[str, str | int | float | list]
     rule: Rule
-    decides: bool = True
     scale: Scale = "plain"
     role: Role | None = None
+
+    @property
+    def of_branches(self) -> bool:
+        """Whether the effect is one of branches, not of trainings from scratch."""
+        return self.function in FROM_BRANCHES
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -105,9 +123,12 @@ class Advice:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Claim:
-    """One claim: the sentence it tests with its source, what it predicts, and what its verdict would mean."""
+    """One claim: the sentence it tests with its source, what it predicts, and what its verdict would mean.
+
+    changed: what of its rule was changed after data had been seen, and when; empty where nothing was.
+    """
 
     id: str
     title: str
@@ -118,6 +139,12 @@ class Claim:
     advice: dict[Verdict, Advice]
     about_collapse: bool = False
     note: str = ""
+    changed: str = ""
+
+    @property
+    def primary(self) -> Prediction:
+        """The prediction that decides: the first."""
+        return self.predictions[0]
 
 
 @dataclass(frozen=True)
@@ -126,17 +153,6 @@ class Claims:
 
     claims: tuple[Claim, ...]
     controls: tuple[Prediction, ...]
-
-    @property
-    def level(self) -> float:
-        """Level of each interval that decides, so that all of them together err with at most FAMILY_ERROR.
-
-        Bonferroni over everything in the file, whatever a run tests. Predictions about the objective's minimum
-        count in no family (see `DETERMINISTIC`).
-        """
-        predictions = [prediction for claim in self.claims for prediction in claim.predictions]
-        drawn = [prediction for prediction in predictions if prediction.function not in DETERMINISTIC]
-        return 1 - FAMILY_ERROR / (len(drawn) + len(self.controls))
 
 
 def read_claims(path: Path = CLAIMS_FILE) -> Claims:
@@ -160,18 +176,19 @@ def read_claims(path: Path = CLAIMS_FILE) -> Claims:
 
 def _claim(entry: object) -> Claim:
     required = ("id", "title", "sentence", "source", "figures", "predictions", "advice")
-    _check_keys("a claim", entry, required, ("about_collapse", "note"))
+    _check_keys("a claim", entry, required, ("about_collapse", "note", "changed"))
     name, parts = entry["id"], entry["predictions"]
     predictions = tuple(
         _prediction(f"{name}{letter}", part) for letter, part in zip(ascii_lowercase, parts, strict=False)
     )
-    if not any(prediction.decides for prediction in predictions):
+    if not predictions:
         raise ValueError(f"{name}: no prediction decides it")
     converted = {
         "figures": tuple(entry["figures"]),
         "predictions": predictions,
         "advice": _advice(name, entry["advice"]),
         "note": entry.get("note", "").strip(),
+        "changed": entry.get("changed", "").strip(),
     }
     return Claim(**entry | converted)
 
@@ -185,7 +202,7 @@ def _control(entry: object) -> Prediction:
 
 
 def _prediction(name: str, entry: object) -> Prediction:
-    _check_keys(name, entry, ("says", "effect"), ("around", "beside", *RELATIONS))
+    _check_keys(name, entry, ("says", "effect"), ("around", *RELATIONS))
     effect = entry["effect"]
     if not isinstance(effect, Mapping) or len(effect) != 1:
         raise ValueError(f"{name}: effect is {effect!r}: give one evidence function with its arguments")
@@ -204,7 +221,6 @@ def _prediction(name: str, entry: object) -> Prediction:
         function,
         arguments or {},
         Rule(relation, float(margin), float(entry.get("around", 0.0))),
-        decides=not entry.get("beside", False),
         scale="pesq" if is_pesq else "plain",
     )
     if function not in FUNCTIONS:

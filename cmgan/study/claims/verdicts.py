@@ -1,39 +1,48 @@
 """From effects to verdicts, by rules written beforehand: of a prediction, of a claim, of a run."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import isnan
+from pathlib import Path
 
 import pandas as pd
 
 from cmgan.study.claims.effects import Effect, Evidence, Missing
-from cmgan.study.claims.rules import Claim, Prediction, Rule, Verdict, read_claims
+from cmgan.study.claims.rules import DETERMINISTIC, Claim, Prediction, Verdict, read_claims
 from cmgan.study.run_results import RunResults
+from cmgan.study.statistics import ERROR, holm
 
-LEAST_SEEDS = 2
-NO_COLLAPSE = (
-    "PESQ of the published recipe did not certainly collapse in this run: it takes a longer or larger one"
-)
-SHOWN_FIELDS = ("estimate", "low95", "high95", "low", "high", "n", "unit", "scale")
+NO_COLLAPSE = {
+    True: "no branch of this run certainly fell, so that there was no collapse to explain",
+    False: "PESQ of the published recipe did not certainly fall in this run: what would cause or cure its collapse "
+    "cannot be seen here",
+}
+SHOWN_FIELDS = ("estimate", "low", "high", "n", "unit", "scale")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A prediction, or a control, with what was found and what follows."""
+    """A prediction, or a control, with what was found and what follows.
+
+    p: the smaller p-value, of the rule or of its opposite, alone. adjusted: the same by Holm's procedure over all
+    primary predictions of the run, where this is one of them.
+    """
 
     prediction: Prediction
     found: Effect | Missing
     verdict: Verdict
+    p: float = 1.0
+    adjusted: float | None = None
 
     @property
     def leaning(self) -> Verdict:
-        """What the 95 % interval that is shown says by itself, not guarded for the number of predictions."""
-        return judge(_as_shown(self.found), self.prediction.rule)
+        """What the 95 % interval says by itself, not guarded for the number of claims."""
+        return judge(self.prediction, self.found).verdict
 
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with its predictions judged; reason says in words why it is not decided, else empty."""
+    """A claim with its predictions judged, the primary one first; reason says in words why it is not decided."""
 
     claim: Claim
     predictions: tuple[Judged, ...]
@@ -41,25 +50,18 @@ class JudgedClaim:
     reason: str
 
     @property
-    def deciding(self) -> tuple[Judged, ...]:
-        """The predictions that enter the verdict."""
-        return tuple(judged for judged in self.predictions if judged.prediction.decides)
-
-    @property
-    def leading(self) -> Judged:
-        """The prediction that stands for the claim in one line: one that made the verdict, else the first found."""
-        found = [judged for judged in self.deciding if isinstance(judged.found, Effect)]
-        made = [judged for judged in found if judged.verdict == self.verdict]
-        return (made + found + [*self.deciding])[0]
+    def primary(self) -> Judged:
+        """The prediction that decides."""
+        return self.predictions[0]
 
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """All claims and controls of a run; level is that of the deciding intervals."""
+    """All claims and controls of a run; tested: how many primary predictions Holm's procedure had to guard."""
 
     claims: tuple[JudgedClaim, ...]
     controls: tuple[Judged, ...]
-    level: float
+    tested: int
 
     @property
     def predictions(self) -> tuple[Judged, ...]:
@@ -68,79 +70,76 @@ class JudgedRun:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the collapse that claims are about certainly appeared."""
-        collapses = [control for control in self.controls if control.prediction.role == "collapse"]
-        return any(control.verdict == Verdict.SUPPORTED for control in collapses)
+        """Whether PESQ certainly fell, from scratch or in a branch."""
+        return collapse_seen(self.controls, True) or collapse_seen(self.controls, False)
 
 
-def judge(effect: Effect | Missing, rule: Rule) -> Verdict:
-    """What the deciding interval says by the rule (see `Rule.verdict`).
+def judge(prediction: Prediction, found: Effect | Missing, adjusted: float | None = None) -> Judged:
+    """A prediction judged by its 95 % interval, or by its Holm-adjusted p-value where it has one.
 
-    Where training is involved, that also needs at least two seeds and every seed's own estimate to say the same.
+    Supported when the interval obeys the rule as a whole, refuted when it breaks it as a whole, else inconclusive. An
+    effect without an interval (a single seed) is inconclusive.
     """
-    if isinstance(effect, Missing):
-        return Verdict.NOT_TESTABLE
-    if isnan(effect.estimate) or isnan(effect.low) or isnan(effect.high):
-        return Verdict.INCONCLUSIVE
-    by_interval = rule.verdict(effect.low, effect.high)
-    if not effect.by_seed:
-        return by_interval
-    agree = all(rule.verdict(value, value) == by_interval for value in effect.by_seed)
-    return by_interval if agree and len(effect.by_seed) >= LEAST_SEEDS else Verdict.INCONCLUSIVE
+    if isinstance(found, Missing):
+        return Judged(prediction, found, Verdict.NOT_TESTABLE)
+    pro, contra = prediction.rule.p_values(found)
+    p = min(pro, contra)
+    decided = (p if adjusted is None else adjusted) < ERROR
+    side = Verdict.SUPPORTED if pro < contra else Verdict.REFUTED
+    return Judged(prediction, found, side if decided else Verdict.INCONCLUSIVE, p, adjusted)
 
 
-def combine(verdicts: Sequence[Verdict]) -> Verdict:
-    """A claim's verdict from those of its deciding predictions.
+def collapse_seen(controls: Sequence[Judged], in_branches: bool) -> bool:
+    """Whether a control of role `collapse` is met, among branches or among trainings from scratch."""
+    return any(
+        control.verdict == Verdict.SUPPORTED
+        for control in controls
+        if control.prediction.role == "collapse" and control.prediction.of_branches == in_branches
+    )
 
-    Refuted by one refuted prediction, supported by nothing less than all; not testable without evidence for any.
+
+def judge_claim(
+    claim: Claim,
+    found: Effect | Missing,
+    run: Evidence,
+    controls: Sequence[Judged],
+    adjusted: float | None,
+) -> JudgedClaim:
+    """A claim judged on a run.
+
+    found: for its primary prediction; adjusted: that one's p-value by Holm's procedure, if it is in one.
     """
-    given = set(verdicts)
-    if given <= {Verdict.NOT_TESTABLE}:
-        return Verdict.NOT_TESTABLE
-    if Verdict.REFUTED in given:
-        return Verdict.REFUTED
-    return Verdict.SUPPORTED if given == {Verdict.SUPPORTED} else Verdict.INCONCLUSIVE
-
-
-def judge_prediction(prediction: Prediction, run: Evidence) -> Judged:
-    """A prediction judged on a run at the level of its evidence."""
-    found = prediction.find(run)
-    judged = Judged(prediction, found, judge(found, prediction.rule))
-    if prediction.role != "collapse":
-        return judged
-    # Whether there is a collapse to explain is asked before all claims and is none of them: the 95 % interval.
-    return Judged(prediction, _as_shown(found), judged.leaning)
-
-
-def judge_claim(claim: Claim, run: Evidence, collapsed: bool) -> JudgedClaim:
-    """A claim judged on a run; collapsed: whether PESQ certainly collapsed there."""
-    predictions = tuple(judge_prediction(prediction, run) for prediction in claim.predictions)
-    deciding = [judged for judged in predictions if judged.prediction.decides]
-    verdict, reason = combine([judged.verdict for judged in deciding]), ""
-    if verdict == Verdict.NOT_TESTABLE:
-        reason = _reasons(deciding)
-    elif claim.about_collapse and not collapsed:
-        verdict, reason = Verdict.NOT_TESTABLE, NO_COLLAPSE
+    primary = judge(claim.primary, found, adjusted)
+    others = tuple(judge(prediction, prediction.find(run)) for prediction in claim.predictions[1:])
+    verdict, reason = primary.verdict, ""
+    if isinstance(primary.found, Missing):
+        reason = primary.found.reason
+    elif claim.about_collapse and not collapse_seen(controls, claim.primary.of_branches):
+        verdict, reason = Verdict.NOT_TESTABLE, NO_COLLAPSE[claim.primary.of_branches]
     elif verdict == Verdict.INCONCLUSIVE:
-        reason = _why_inconclusive(deciding)
-    return JudgedClaim(claim, predictions, verdict, reason)
+        reason = _why_inconclusive(primary)
+    return JudgedClaim(claim, (primary, *others), verdict, reason)
 
 
-def judge_run(results: RunResults) -> JudgedRun:
-    """Judge every claim on a run's files; what is missing makes a claim not testable, never an error."""
-    claims = read_claims()
-    run = Evidence(results, claims.level)
-    controls = tuple(judge_prediction(control, run) for control in claims.controls)
-    judged = JudgedRun((), controls, claims.level)
-    return replace(judged, claims=tuple(judge_claim(claim, run, judged.collapsed) for claim in claims.claims))
+def judge_run(results: RunResults, folders: Sequence[Path] = ()) -> JudgedRun:
+    """Judge every claim on a run's files; what is missing makes a claim not testable, never an error.
+
+    folders: where files are looked for, by default the run's own folder (see `Evidence`).
+    """
+    claims, run = read_claims(), Evidence(results, tuple(folders))
+    controls = tuple(judge(control, control.find(run)) for control in claims.controls)
+    found = {claim: claim.primary.find(run) for claim in claims.claims}
+    adjusted = _adjusted(found, controls)
+    judged = tuple(judge_claim(claim, found[claim], run, controls, adjusted.get(claim.id)) for claim in found)
+    return JudgedRun(judged, controls, len(adjusted))
 
 
 def claims_frame(run: JudgedRun) -> pd.DataFrame:
     """One row per claim, prediction and control, for claims.csv.
 
-    Columns: claim, title, sentence, source, claim_verdict, claim_reason, figures ("a;b"), prediction, says, decides,
-    relation, margin, around, verdict, level, missing, estimate, low95, high95, low, high (at `level`), n, unit,
-    scale, seeds, by_seed ("a;b"), detail.
+    Columns: claim, title, sentence, source, claim_verdict, claim_reason, changed, figures ("a;b"), prediction, says,
+    primary, relation, margin, around, verdict, p, adjusted_p, missing, estimate, low, high (95 %), n, unit, scale,
+    seeds, by_seed ("a;b"), detail.
     """
     rows = []
     for judged_claim in run.claims:
@@ -152,50 +151,54 @@ def claims_frame(run: JudgedRun) -> pd.DataFrame:
             "source": claim.source,
             "claim_verdict": str(judged_claim.verdict),
             "claim_reason": judged_claim.reason,
+            "changed": claim.changed,
             "figures": ";".join(claim.figures),
         }
-        rows += [head | judged_row(judged, run.level) for judged in judged_claim.predictions]
+        rows += [
+            head | judged_row(judged, judged is judged_claim.primary) for judged in judged_claim.predictions
+        ]
     for control in run.controls:
         head = {"claim": control.prediction.id, "title": f"control: {control.prediction.role}"}
-        rows.append(head | judged_row(control, run.level))
+        rows.append(head | judged_row(control, False))
     return pd.DataFrame(rows)
 
 
-def judged_row(judged: Judged, level: float) -> dict[str, object]:
+def judged_row(judged: Judged, primary: bool) -> dict[str, object]:
     """A judged prediction as a row of `claims_frame`."""
     prediction, found = judged.prediction, judged.found
     row: dict[str, object] = {
         "prediction": prediction.id,
         "says": prediction.says,
-        "decides": prediction.decides,
+        "primary": primary,
         **asdict(prediction.rule),
         "verdict": str(judged.verdict),
-        "level": level,
     }
     if isinstance(found, Missing):
         return row | {"missing": found.reason}
     by_seed = ";".join(f"{value:.6g}" for value in found.by_seed)
     seeds = {"seeds": len(found.by_seed), "by_seed": by_seed, "detail": found.detail}
-    return row | {name: getattr(found, name) for name in SHOWN_FIELDS} | seeds
+    p_values = {"p": judged.p, "adjusted_p": judged.adjusted}
+    return row | p_values | {name: getattr(found, name) for name in SHOWN_FIELDS} | seeds
 
 
-def _as_shown(found: Effect | Missing) -> Effect | Missing:
-    return found if isinstance(found, Missing) else replace(found, low=found.low95, high=found.high95)
+def _adjusted(found: Mapping[Claim, Effect | Missing], controls: Sequence[Judged]) -> dict[str, float]:
+    """Holm-adjusted p-values, by claim, of the primary predictions tested here that chance could fool."""
+    p_values = {}
+    for claim, effect in found.items():
+        seen = not claim.about_collapse or collapse_seen(controls, claim.primary.of_branches)
+        testable = isinstance(effect, Effect) and not isnan(effect.low)
+        if testable and seen and claim.primary.function not in DETERMINISTIC:
+            p_values[claim.id] = judge(claim.primary, effect).p
+    return dict(zip(p_values, holm([*p_values.values()]), strict=True))
 
 
-def _reasons(judged: Sequence[Judged]) -> str:
-    return "; ".join(dict.fromkeys(one.found.reason for one in judged if isinstance(one.found, Missing)))
-
-
-def _why_inconclusive(deciding: Sequence[Judged]) -> str:
-    def with_verdict(verdict: Verdict) -> list[str]:
-        return [judged.prediction.id for judged in deciding if judged.verdict == verdict]
-
-    parts = []
-    if supported := with_verdict(Verdict.SUPPORTED):
-        parts.append(f"{len(supported)} of {len(deciding)} predictions supported, none refuted")
-    if unclear := with_verdict(Verdict.INCONCLUSIVE):
-        parts.append(f"interval or seeds leave {', '.join(unclear)} open")
-    if missing := with_verdict(Verdict.NOT_TESTABLE):
-        parts.append(f"no evidence for {', '.join(missing)} ({_reasons(deciding)})")
-    return "; ".join(parts)
+def _why_inconclusive(primary: Judged) -> str:
+    found = primary.found
+    if found.n < 2:
+        return f"one of the {found.unit} gives no interval"
+    if primary.leaning == Verdict.INCONCLUSIVE:
+        return "the 95 % interval leaves it open"
+    return (
+        f"the 95 % interval by itself says {primary.leaning}, which is not certain enough beside the other claims "
+        f"(p = {primary.adjusted:.2g} by Holm's procedure)"
+    )

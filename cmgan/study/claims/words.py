@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from cmgan.study.claims.effects import Effect, Missing, Scale
-from cmgan.study.claims.rules import FAMILY_ERROR, Verdict
+from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
-from cmgan.study.comparison.words import bounds, in_words, number
+from cmgan.study.comparison.words import bounds, number
 from cmgan.study.report.tables import Table
-from cmgan.study.statistics import MARGIN_PESQ
+from cmgan.study.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
 
 STYLES: dict[Scale, str] = {
     "pesq": "+.2f",
@@ -32,6 +33,8 @@ APPEARED = {
     Verdict.INCONCLUSIVE: "not certain",
     Verdict.NOT_TESTABLE: "not known",
 }
+POWER_EFFECTS = (0.0, 0.1, 0.3, 0.5)  # true differences of PESQ
+POWER_SEEDS = (3, 6, 12)
 UNDECIDED = (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)
 
 
@@ -53,13 +56,13 @@ def estimate_in_words(found: Effect) -> str:
     if found.scale == "outcome":
         return f"{found.detail}: {'yes' if found.estimate else 'no'}"
     style = _style_of(found)
-    return f"{number(found.estimate, style)} {bounds(found.low95, found.high95, style)}"
+    interval = "" if found.low == found.high else f" {bounds(found.low, found.high, style)}"
+    return f"{number(found.estimate, style)}{interval}"
 
 
 def sample_in_words(found: Effect) -> str:
-    """What the interval speaks for: n, its unit, and the number of seeds where networks were trained."""
-    seeds = len(found.by_seed)
-    return f"{found.n} {found.unit}" + (f" × {seeds} seed{'s' * (seeds != 1)}" if seeds else "")
+    """What the interval speaks for: n and its unit, e.g. "6 seeds"."""
+    return f"{found.n} {found.unit.removesuffix('s') if found.n == 1 else found.unit}"
 
 
 def rule_of(judged: Judged) -> str:
@@ -87,20 +90,58 @@ def verdicts_in_words(run: JudgedRun) -> str:
 def rules_in_words(run: JudgedRun) -> list[str]:
     """The rules that hold for all claims."""
     return [
-        f"Deciding intervals have a level of {100 * run.level:.2f} %, so that all predictions and controls together "
-        f"err in at most {100 * FAMILY_ERROR:g} % of such studies (Bonferroni, whatever this run could test); the "
-        "intervals shown have 95 %. Means have the wider of the BCa bootstrap's and Student's bounds, shares exact "
-        "ones.",
-        "A prediction is **supported** when its whole deciding interval obeys its rule, **refuted** when the whole "
-        "interval breaks it, else **inconclusive**. Where networks were trained, two seeds at least are needed and "
-        "every seed alone has to say the same.",
-        "Intervals are over utterances (steps, crops, log lines), for these trained networks. What other seeds would "
-        "give is judged by their agreement alone: with S seeds, an effect that lies exactly at the margin still "
-        "passes in up to one of 2^S studies.",
-        f"A difference of PESQ matters from {MARGIN_PESQ:g} on. A claim is refuted when one of its deciding "
-        "predictions is, supported when all are, not testable when there is evidence for none. Claims about the "
-        "collapse are decided only where a control says, by its 95 % interval, that there was one.",
+        "The first prediction of a claim, the primary one, decides it; the others are shown beside it. A "
+        "prediction is **supported** when its whole 95 % interval obeys its rule, **refuted** when the whole "
+        "interval breaks it, else **inconclusive**.",
+        "Primary predictions that chance could fool are guarded together: Holm's procedure keeps the share of "
+        f"studies with a false verdict at {100 * ERROR:g} % over all of them (here {run.tested}). What holds no "
+        "chance, minima of the objective on given clips and processes in or out of step, is not in it.",
+        "Where networks are trained the seed is the replicate: arms or branches are paired by seed, and intervals "
+        "are Student's t over seeds. A training from scratch is judged by the mean of its last "
+        f"{ENDPOINT_EPOCHS} validations, a branch as its plan says. Shares have exact intervals.",
+        f"A difference of PESQ matters from {MARGIN_PESQ:g} on. A claim about the collapse is decided only where a "
+        "control says, by its 95 % interval, that there was one: in branches for claims that branches decide, from "
+        "scratch for the others.",
     ]
+
+
+def power_table(run: JudgedRun) -> Table | None:
+    """How often "above the margin" is supported or refuted for true differences of PESQ, by number of seeds.
+
+    With the standard deviation between seeds of this run's own differences (median over predictions), by a 95 %
+    interval alone; None where nothing was trained with two seeds.
+    """
+    scatters = [
+        float(np.std(one.found.by_seed, ddof=1))
+        for one in run.predictions
+        if isinstance(one.found, Effect) and one.found.scale == "pesq" and len(one.found.by_seed) > 1
+    ]
+    if not scatters or not np.median(scatters):
+        return None
+    scatter = float(np.median(scatters))
+    rows = []
+    for effect in POWER_EFFECTS:
+        for seeds in POWER_SEEDS:
+            supported = t_power(effect, MARGIN_PESQ, scatter, seeds)
+            refuted = t_power(-effect, -MARGIN_PESQ, scatter, seeds)
+            rows.append(
+                {"true difference": effect, "seeds": seeds, "supported": supported, "refuted": refuted}
+            )
+    data = pd.DataFrame(rows)
+    cells = data.assign(
+        cell=[f"{100 * row.supported:.0f} % / {100 * row.refuted:.0f} %" for row in data.itertuples()]
+    )
+    text = cells.pivot(index="true difference", columns="seeds", values="cell")
+    text.columns = [f"{seeds} seeds" for seeds in text.columns]
+    return Table(
+        "power",
+        "What so many seeds can tell",
+        f"Shares of studies in which “more than {MARGIN_PESQ:g} PESQ” is supported / refuted, when differences "
+        f"scatter between seeds with this run's median standard deviation, {scatter:.2f} PESQ (noncentral t, 95 % "
+        f"interval). Support at true differences up to {MARGIN_PESQ:g} is an error.",
+        data,
+        text.reset_index().astype({"true difference": str}),
+    )
 
 
 def controls_in_words(run: JudgedRun) -> list[str]:
@@ -112,34 +153,26 @@ def to_change(run: JudgedRun) -> list[str]:
     """What to change in one's code, the largest effect on PESQ first, each with its evidence (Markdown)."""
 
     def effect_on_pesq(claim: JudgedClaim) -> float:
-        return max((abs(judged.found.estimate) for judged in _about_pesq(claim.deciding)), default=0.0)
+        found = claim.primary.found
+        return abs(found.estimate) if isinstance(found, Effect) and found.scale == "pesq" else 0.0
 
     return _advice_of(sorted(run.claims, key=effect_on_pesq, reverse=True), "change")
 
 
-def to_leave(run: JudgedRun) -> list[str]:
-    """What not to bother with, with the evidence for each line (Markdown)."""
-    return _advice_of(run.claims, "leave")
+def to_leave(run: JudgedRun, evidence: bool = True) -> list[str]:
+    """What not to bother with, with the evidence for each line or only its claim (Markdown)."""
+    return _advice_of(run.claims, "leave", evidence)
 
 
 def points_towards(run: JudgedRun) -> list[str]:
-    """Changes of claims that are not decided, though 95 % intervals support a prediction and refute none (Markdown).
-
-    Where a claim is about final PESQ, it takes a prediction about that.
-    """
+    """Changes of claims that are not decided, though their own 95 % interval supports them (Markdown)."""
     lines = []
     for claim in run.claims:
         advice = claim.claim.advice.get(Verdict.SUPPORTED)
-        leanings = [judged.leaning for judged in claim.deciding]
-        telling = [judged.leaning for judged in _about_pesq(claim.deciding) or claim.deciding]
-        clear = Verdict.SUPPORTED in telling and Verdict.REFUTED not in leanings
-        if advice and claim.verdict in UNDECIDED and clear:
-            evidence = "; ".join(
-                f"“{judged.prediction.says}”: {effect_in_words(judged.found)}"
-                for judged, leaning in zip(claim.deciding, leanings, strict=True)
-                if leaning == Verdict.SUPPORTED
+        if advice and claim.verdict in UNDECIDED and claim.primary.leaning == Verdict.SUPPORTED:
+            lines.append(
+                f"**{advice.text}** ({claim.claim.id}; {_in_evidence(claim)}) Not decided: {claim.reason}."
             )
-            lines.append(f"**{advice.text}** ({claim.claim.id}; {evidence}) Not decided: {claim.reason}.")
     return lines
 
 
@@ -151,36 +184,28 @@ def unknown(run: JudgedRun) -> list[str]:
             title, reason = claim.claim.title, claim.reason
             # An abbreviation keeps its capitals.
             title = title if title[:2].isupper() else f"{title[0].lower()}{title[1:]}"
-            arms = dict.fromkeys(
-                f"`{arm}`"
-                for judged in claim.deciding
-                for arm in judged.prediction.arms
-                if isinstance(judged.found, Missing) and f"arm {arm} was not run" in judged.found.reason
-            )
-            needed = f" To run: {in_words(arms)}." if arms else ""
-            lines.append(
-                f"{claim.claim.id}, {title}: {claim.verdict}. {reason[0].upper()}{reason[1:]}.{needed}"
-            )
+            lines.append(f"{claim.claim.id}, {title}: {claim.verdict}. {reason[0].upper()}{reason[1:]}.")
     return lines
 
 
 def claims_text(run: JudgedRun) -> pd.DataFrame:
-    """The table of claims as text: claim, title, verdict, effect (of the prediction that stands for it), why."""
+    """The table of claims as text: claim, title, verdict, effect (of its primary prediction), why."""
     rows = []
     for claim in run.claims:
-        leading = claim.leading
-        is_found = isinstance(leading.found, Effect)
-        effect = f"{leading.prediction.says}: {effect_in_words(leading.found)}" if is_found else ""
+        primary = claim.primary
+        is_found = isinstance(primary.found, Effect)
+        effect = f"{primary.prediction.says}: {effect_in_words(primary.found)}" if is_found else ""
         rows.append((claim.claim.id, claim.claim.title, str(claim.verdict), effect, claim.reason))
     return pd.DataFrame(rows, columns=["claim", "title", "verdict", "effect", "why not decided"])
 
 
 def predictions_text(run: JudgedRun) -> pd.DataFrame:
     """Every prediction and control as text: prediction, what it says, its rule, what was found, its verdict."""
+    primaries = {claim.claim.primary.id for claim in run.claims}
     rows = [
         {
             "prediction": one.prediction.id,
-            "if it holds": one.prediction.says + ("" if one.prediction.decides else " (decides nothing)"),
+            "if it holds": one.prediction.says + (" (decides)" if one.prediction.id in primaries else ""),
             "rule": rule_of(one),
             "found": effect_in_words(one.found),
             "verdict": str(one.verdict),
@@ -209,20 +234,20 @@ def claims_table(run: JudgedRun) -> Table:
             "effect, 95 % interval": estimate_in_words(found) if isinstance(found, Effect) else "–",
             "n": sample_in_words(found) if isinstance(found, Effect) else "–",
         }
-        for claim, found in ((claim, claim.leading.found) for claim in run.claims)
+        for claim, found in ((claim, claim.primary.found) for claim in run.claims)
     ]
     return Table(
         "claims",
         "Verdicts on the claims",
-        "Effect of the prediction that stands for each claim with its 95 % interval over n; verdicts are decided by "
-        f"intervals of {100 * run.level:.2f} % and need every seed to agree.",
+        "Effect of each claim's primary prediction with its 95 % interval over n; verdicts are guarded together by "
+        "Holm's procedure.",
         claims_frame(run),
         pd.DataFrame(rows),
     )
 
 
 def _style_of(found: Effect) -> str:
-    if found.estimate and max(abs(found.estimate), abs(found.high95)) < TINY:
+    if found.estimate and max(abs(found.estimate), abs(found.high)) < TINY:
         return ".1g"
     return STYLES[found.scale]
 
@@ -235,19 +260,17 @@ def _control_in_words(control: Judged) -> str:
     )
 
 
-def _advice_of(claims: Sequence[JudgedClaim], kind: str) -> list[str]:
-    lines = []
-    for claim in claims:
-        advice = claim.claim.advice.get(claim.verdict)
-        if advice and advice.kind == kind:
-            evidence = "; ".join(
-                f"“{judged.prediction.says}” {judged.verdict}: {effect_in_words(judged.found)}"
-                for judged in claim.deciding
-                if judged.verdict == claim.verdict
-            )
-            lines.append(f"**{advice.text}** ({claim.claim.id}; {evidence})")
-    return lines
+def _advice_of(claims: Sequence[JudgedClaim], kind: str, evidence: bool = True) -> list[str]:
+    given = [(claim, claim.claim.advice.get(claim.verdict)) for claim in claims]
+    return [
+        f"**{advice.text}** ({claim.claim.id}; {_in_evidence(claim)})"
+        if evidence
+        else f"{advice.text} ({claim.claim.id})"
+        for claim, advice in given
+        if advice and advice.kind == kind
+    ]
 
 
-def _about_pesq(deciding: Sequence[Judged]) -> list[Judged]:
-    return [one for one in deciding if isinstance(one.found, Effect) and one.found.scale == "pesq"]
+def _in_evidence(claim: JudgedClaim) -> str:
+    primary = claim.primary
+    return f"“{primary.prediction.says}” {primary.leaning}: {effect_in_words(primary.found)}"

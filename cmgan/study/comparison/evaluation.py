@@ -34,7 +34,7 @@ FAMILIES = {
     "normalised_target": "normalised target",
     "batch_mean_labels": "batch-mean labels",
 }
-DOSE_COLUMNS = ("mean", "low", "high", "seed_low", "seed_high", "utterances", "seeds")
+DOSE_COLUMNS = ("mean", "low", "high", "utterances", "seeds")
 
 
 def evaluate_arm(parameters: EvaluationParameters, report: Callable[[str], None] = print) -> pd.DataFrame:
@@ -159,20 +159,18 @@ def compare(results: RunResults) -> Comparison:
 
 
 def final_metrics(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """Mean of each metric by arm, its interval over utterances and, apart from it, over seeds.
+    """Mean of each metric by arm with its interval over seeds; of noisy speech, which has none, over utterances.
 
-    Columns: arm, metric, and those of `training.tables.Spread` but the seeds' extremes. Noisy speech has no seeds.
+    Columns: arm, metric, and those of `training.tables.Spread`.
     """
     # One column of the pivot for the noisy files, which have no seed.
     evaluation = evaluation.assign(seed=evaluation["seed"].fillna(-1))
     rows = [
-        (arm, metric, *training.spread(scores.pivot(index="id", columns="seed", values=metric)))
+        (arm, metric, *training.spread(scores.pivot(index="id", columns="seed", values=metric), arm != NOISY))
         for arm, scores in evaluation.groupby("arm", sort=False)
         for metric in METRICS
     ]
-    table = pd.DataFrame(rows, columns=["arm", "metric", *training.Spread._fields])
-    table.loc[table["arm"] == NOISY, "seeds"] = 0
-    return table.drop(columns=["smallest", "largest"])
+    return pd.DataFrame(rows, columns=["arm", "metric", *training.Spread._fields])
 
 
 def differences(evaluation: pd.DataFrame, baseline: str) -> pd.DataFrame:

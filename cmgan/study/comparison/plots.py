@@ -1,6 +1,7 @@
 """Figures of test scores: of one arm, and of all arms of a run. Each takes one frame, which its CSV holds."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -35,7 +36,9 @@ def improvement_by_utterance(frame: pd.DataFrame) -> Figure:
 
 
 def final_metrics(frame: pd.DataFrame) -> Figure:
-    """Mean of each metric on the test utterances by arm, with its interval over utterances; noisy is the baseline.
+    """Mean of each metric on the test utterances by arm: interval over seeds, ticks at the seeds' extremes.
+
+    The grey band is the noisy files' interval over utterances.
 
     Columns: those of `evaluation.final_metrics`.
     """
@@ -46,17 +49,17 @@ def final_metrics(frame: pd.DataFrame) -> Figure:
             axis.axvspan(noisy.low, noisy.high, color="0.88", zorder=0, linewidth=0)
             axis.axvline(noisy.mean, color=NOISY_COLOUR, linestyle=":", linewidth=1)
         for position, row in enumerate(enhanced[enhanced["metric"] == metric].itertuples()):
-            _dot(axis, position, row.arm, row.mean, row.low, row.high)
+            _dot(axis, position, row, row.mean)
         axis.set_title(METRICS[metric])
     figure.supxlabel(
-        f"mean and 95 % interval over {enhanced['utterances'].max()} utterances, "
-        f"each averaged over {enhanced['seeds'].max()} seeds; grey: noisy input",
+        f"mean and 95 % interval over {enhanced['seeds'].max()} seeds, {enhanced['utterances'].max()} utterances "
+        "each\nticks: lowest and highest seed; grey: noisy input",
     )
     return figure
 
 
 def differences(frame: pd.DataFrame) -> Figure:
-    """Paired differences from the baseline arm by metric: intervals over utterances, ticks at the seeds' extremes.
+    """Paired differences from the baseline arm by metric: intervals over seeds, ticks at the seeds' extremes.
 
     Columns: those of `evaluation.differences`, for one baseline.
     """
@@ -65,14 +68,11 @@ def differences(frame: pd.DataFrame) -> Figure:
     for metric, axis in axes.items():
         axis.axvline(0, color="0.3", linewidth=0.8)
         for position, row in enumerate(frame[frame["metric"] == metric].itertuples()):
-            _dot(axis, position, row.arm, row.difference, row.low, row.high)
-            ends = [row.smallest, row.largest]
-            axis.plot(ends, [position] * 2, "|", color=arm_style(row.arm)["color"], markersize=8)
+            _dot(axis, position, row, row.difference)
         axis.set_title(f"Δ {METRICS[metric]}")
     figure.supxlabel(
         f"difference from {arm_label(frame['baseline'].iloc[0])}: mean and 95 % interval over "
-        f"{frame['utterances'].max()} utterances\n"
-        f"ticks: lowest and highest of {frame['seeds'].max()} seeds; grey: PESQ within ±{MARGIN_PESQ}",
+        f"{frame['seeds'].max()} seeds\nticks: lowest and highest seed; grey: PESQ within ±{MARGIN_PESQ}",
     )
     return figure
 
@@ -86,9 +86,10 @@ def _metric_axes(arms: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
     return figure, dict(zip(METRICS, axes.flat, strict=True))
 
 
-def _dot(axis: Axes, position: int, arm: str, mean: float, low: float, high: float) -> None:
-    style = arm_style(arm)
-    axis.hlines(position, low, high, color=style["color"], linewidth=1.6)
+def _dot(axis: Axes, position: int, row: NamedTuple, mean: float) -> None:
+    style = arm_style(row.arm)
+    axis.hlines(position, row.low, row.high, color=style["color"], linewidth=1.6)
+    axis.plot([row.smallest, row.largest], [position] * 2, "|", color=style["color"], markersize=8)
     axis.plot(mean, position, style["marker"], color=style["color"], markersize=5, **WHITE_EDGE)
 
 
@@ -126,7 +127,7 @@ def _plot_doses(frame: pd.DataFrame, dose: str) -> Figure:
         axis.update_datalim(frame[["dose", end]].to_numpy())
     axis.autoscale_view()
     some = frame.iloc[0]
-    counts = f"n = {some['utterances']} utterances × {some['seeds']} seeds"
+    counts = f"n = {some['seeds']} seeds, {some['utterances']} utterances each"
     axis.set(xlabel=f"{dose}\n{counts}", ylabel="final test PESQ")
     axis.margins(x=0.08)
     figure.legend(loc="outside upper center", ncols=2)

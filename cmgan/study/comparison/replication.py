@@ -1,8 +1,8 @@
-"""How far each arm ends from `published`, seed by seed, over several runs, and what goes along with it.
+"""How far each arm ends from `published`, seed by seed, over several runs, what goes along with it, and the verdicts.
 
-python -m cmgan.study.comparison.replication FOLDER results/RUN… writes seeds.csv and mechanism.csv there,
-each with its figure, arms.csv, arms.md and correlations.csv.
-Utterances tell how sure a difference between two networks is, seeds whether two trainings would show it again.
+python -m cmgan.study.comparison.replication FOLDER results/RUN… --beside PLACE… writes seeds.csv and mechanism.csv
+there, each with its figure, arms.csv, arms.md, correlations.csv, repeats.csv, and every claim judged on the seeds of
+all runs together: claims.csv, claims.md, power.csv. What the runs lack, minima and branches, is looked for in PLACE.
 What goes along was looked for after the runs were seen: it changes where PESQ does, which is not to cause it.
 """
 
@@ -17,10 +17,19 @@ import typer
 from matplotlib.figure import Figure
 
 from cmgan.study.arms import ARMS, arm_label, arm_style
+from cmgan.study.claims.verdicts import claims_frame, judge_run
+from cmgan.study.claims.words import claims_markdown, power_table
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import TEXT_WIDTH, draw
-from cmgan.study.paths import evaluation_table, found_arms_and_seeds, training_folder
-from cmgan.study.statistics import MARGIN_PESQ, cluster_rank_correlation, seed_interval
+from cmgan.study.paths import found_arms_and_seeds, training_folder
+from cmgan.study.run_results import load_run, pooled
+from cmgan.study.statistics import (
+    ENDPOINT_EPOCHS,
+    MARGIN_PESQ,
+    cluster_rank_correlation,
+    endpoint_table,
+    seed_interval,
+)
 from cmgan.study.training.tables import LABELS
 from data_prep.whole_files import write_table, write_text
 
@@ -37,15 +46,15 @@ STYLES = {
 
 
 def seed_differences(runs: Sequence[Path]) -> pd.DataFrame:
-    """Rows run, arm, seed, difference (mean test PESQ, arm − its baseline of the same seed), utterances.
+    """Rows run, arm, seed, difference (validation PESQ over the last epochs, arm − its baseline), utterances.
 
-    The baseline is `published`, with the arm's own batch size where it has one. runs: folders of finished or kept
-    runs. Raises FileNotFoundError for one that trained no baseline.
+    The baseline has the same seed and is `published`, with the arm's own batch size where it has one. runs: folders
+    of finished or kept runs. Raises FileNotFoundError for one that trained no baseline.
     """
     rows = []
     for run in runs:
         scores = {
-            (arm, seed): pd.read_csv(evaluation_table(run, arm, seed)).set_index("id")["pesq"]
+            (arm, seed): endpoint_table(validation_of(run, arm, seed), "pesq")[seed]
             for arm, seed in found_arms_and_seeds(run)
         }
         of_run = []
@@ -54,13 +63,35 @@ def seed_differences(runs: Sequence[Path]) -> pd.DataFrame:
             baseline = f"{REFERENCE}_batch_{size}" if size else REFERENCE
             if arm != baseline and (baseline, seed) in scores:
                 apart = pesq - scores[baseline, seed]
-                of_run.append((run.name, arm, seed, apart.mean(), apart.count()))
+                utterances = apart.dropna().index.get_level_values("id").nunique()
+                of_run.append((run.name, arm, seed, apart.mean(), utterances))
         if not of_run:
             raise FileNotFoundError(
                 f"{run}: no arm beside {REFERENCE} with the same seed; nothing to compare"
             )
         rows += of_run
     return pd.DataFrame(rows, columns=["run", "arm", "seed", "difference", "utterances"])
+
+
+def validation_of(run: Path, arm: str, seed: int) -> pd.DataFrame:
+    """Validation scores of one training, with its seed in a column."""
+    return pd.read_csv(training_folder(run, arm, seed) / "validation.csv").assign(seed=seed)
+
+
+def repeats(run: Path, again: Path) -> pd.DataFrame:
+    """How far two trainings of one arm, seed and recipe end apart, from rounding alone; `again` may go on longer.
+
+    Rows arm, seed, epochs (of `run`), last (PESQ of `again` − that of `run` after them) and endpoint (the same of the
+    mean over the last epochs).
+    """
+    rows = []
+    for arm, seed in sorted(set(found_arms_and_seeds(run)) & set(found_arms_and_seeds(again))):
+        once, twice = (validation_of(place, arm, seed) for place in (run, again))
+        epochs = int(once["epoch"].max())
+        ends = [endpoint_table(table[table["epoch"] <= epochs], "pesq")[seed] for table in (once, twice)]
+        apart = ends[1] - ends[0]
+        rows.append((arm, seed, epochs, apart.xs(0, level="before_end").mean(), apart.mean()))
+    return pd.DataFrame(rows, columns=["arm", "seed", "epochs", "last", "endpoint"])
 
 
 def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +115,7 @@ def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
 def arm_markdown(table: pd.DataFrame) -> str:
     """Markdown table of all runs together, by number of seeds, then mean; table of `arm_table`."""
     lines = [
-        f"| arm | time target | final PESQ − {REFERENCE}, mean over seeds | seeds above |",
+        f"| arm | time target | PESQ over the last epochs − {REFERENCE}, mean over seeds | seeds above |",
         "|---|---|---|---|",
     ]
     together = table[table["run"] == "all"].sort_values(["seeds", "mean"], ascending=False)
@@ -98,8 +129,8 @@ def arm_markdown(table: pd.DataFrame) -> str:
 def mechanism_by_seed(runs: Sequence[Path], differences: pd.DataFrame) -> pd.DataFrame:
     """Rows run, seed, pesq and a column for each of QUANTITIES: ARM − REFERENCE of the same seed.
 
-    differences: of `seed_differences`, for PESQ on the test utterances; the other columns are means over the
-    validation utterances after the last epoch.
+    differences: of `seed_differences`; the other columns are means over the validation utterances after the last
+    epoch.
     """
     rows = []
     for run in runs:
@@ -145,7 +176,10 @@ def plot_seed_differences(frame: pd.DataFrame) -> Figure:
             )
     axis.set_yticks(range(len(runs)), names)
     axis.set_ylim(len(runs) - 0.5, -0.5)
-    axis.set_xlabel(f"final test PESQ, difference from {REFERENCE} with the same seed (grey: ±{MARGIN_PESQ})")
+    axis.set_xlabel(
+        f"PESQ over the last {ENDPOINT_EPOCHS} epochs, difference from {REFERENCE} with the same seed "
+        f"(grey: ±{MARGIN_PESQ})"
+    )
     axis.grid(visible=False, axis="y")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
@@ -167,7 +201,7 @@ def plot_mechanism_by_seed(frame: pd.DataFrame) -> Figure:
         axis.axhline(0, color="0.4", linewidth=0.8)
         axis.set_xlabel(f"change of {LABELS[row.quantity]}")
         axis.set_title(f"ρ = {number(row.correlation)} {bounds(row.low, row.high)}")
-    axes[0].set_ylabel("PESQ gained on the test\nby normalising the target")
+    axes[0].set_ylabel("PESQ gained by\nnormalising the target")
     labels = axes[0].get_legend_handles_labels()
     figure.legend(*labels, loc="outside upper center", ncols=frame["run"].nunique())
     figure.supxlabel(f"n = {len(frame)} seeds; rank correlations with 95 % intervals over seeds", fontsize=7)
@@ -176,13 +210,24 @@ def plot_mechanism_by_seed(frame: pd.DataFrame) -> Figure:
 
 def main(
     folder: Annotated[Path, typer.Argument(help="where the tables and the figures go")],
-    runs: Annotated[list[Path], typer.Argument(help="folders of finished or kept runs")],
+    runs: Annotated[list[Path], typer.Argument(help="folders of finished or kept runs, other seeds in each")],
+    beside: Annotated[
+        Sequence[Path], typer.Option(help="folder with objective/ or branches/ of their own")
+    ] = (),
+    again: Annotated[Sequence[Path], typer.Option(help="run that repeats seeds of the first one")] = (),
 ) -> None:
-    """Set the runs' seeds beside one another."""
+    """Set the runs' seeds beside one another and judge the claims on all of them."""
     try:
         differences = seed_differences(runs)
-    except FileNotFoundError as error:
+        judged = judge_run(pooled([load_run(run) for run in runs]), (*runs, *beside))
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
+    write_table(claims_frame(judged), folder / "claims.csv")
+    write_text(claims_markdown(judged), folder / "claims.md")
+    if power := power_table(judged):
+        write_table(power.numbers, folder / "power.csv")
+    if again:
+        write_table(pd.concat([repeats(runs[0], other) for other in again]), folder / "repeats.csv")
     draw(plot_seed_differences, differences, folder, "seeds")
     mechanism = mechanism_by_seed(runs, differences)
     if not mechanism.empty:

@@ -6,18 +6,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cmgan.study.statistics import MARGIN_PESQ
+from cmgan.study.statistics import MARGIN_PESQ, seed_interval
 from cmgan.study.training.tables import LABELS, LOSSES
 
 # More arms than this are named without their numbers.
 LISTED_ARMS = 5
 FELL, HELD, UNCLEAR = "fell", "held", "unclear"
 RULE = (
-    "An arm's PESQ is said to fall when, for every seed, the 95 % interval of its fall from the highest epoch to the "
-    f"last lies above {MARGIN_PESQ}, and to hold when every such interval lies below {MARGIN_PESQ} and "
-    "there is more than one epoch; anything else is unclear. Each utterance's fall is measured from the epoch that "
-    "is best for the other utterances, so that picking a maximum does not count as a fall. Square brackets hold 95 % "
-    "intervals over utterances, for these trained networks."
+    "An arm's PESQ is said to fall when the 95 % interval over seeds of its fall, from the highest epoch to the "
+    f"last, lies above {MARGIN_PESQ}, and to hold when that interval lies below {MARGIN_PESQ} and there is more "
+    "than one epoch; anything else is unclear. Each utterance's fall is measured from the epoch that is best for the "
+    "others, so that picking a maximum does not count as a fall. Square brackets hold 95 % t intervals over "
+    "seeds: a training is repeated by another seed, not by another utterance."
 )
 MOVED = ("loss_total", *LOSSES, "gain", "inconsistency", "phase_error")
 NAMES = {name: LABELS[name] for name in MOVED}
@@ -27,8 +27,9 @@ def fall_verdicts(falls: pd.DataFrame) -> dict[str, str]:
     """`FELL`, `HELD` or `UNCLEAR` for every arm, by `RULE`; falls: frame of `training.tables.pesq_falls`."""
     verdicts = {}
     for arm, runs in falls.groupby("arm", sort=False):
-        fell = (runs["low"] > MARGIN_PESQ).all()
-        held = (runs["high"] < MARGIN_PESQ).all() and (runs["final_epoch"] > 1).all()
+        over_seeds = seed_interval(runs["fall"])
+        fell = over_seeds.low > MARGIN_PESQ
+        held = over_seeds.high < MARGIN_PESQ and (runs["final_epoch"] > 1).all()
         verdicts[arm] = FELL if fell else HELD if held else UNCLEAR
     return verdicts
 
@@ -106,13 +107,12 @@ def _relation(row: NamedTuple) -> str:
     if row.utterances == 0:
         return "cannot be compared with that of"
     if np.isnan(row.low):
-        return "has too few utterances for an interval against that of"
-    if max(map(abs, (row.low, row.high, row.smallest, row.largest))) < MARGIN_PESQ:
+        return "has too few seeds for an interval against that of"
+    if max(abs(row.low), abs(row.high)) < MARGIN_PESQ:
         return f"is within {MARGIN_PESQ} of that of"
     if row.low <= 0 <= row.high:
         return "is not clearly apart from that of"
-    disagreement = "" if row.smallest * row.largest > 0 else ", though the seeds disagree in sign,"
-    return f"is {'higher' if row.difference > 0 else 'lower'}{disagreement} than that of"
+    return f"is {'higher' if row.difference > 0 else 'lower'} than that of"
 
 
 def skips_in_words(skips: pd.DataFrame) -> str:

@@ -17,25 +17,25 @@ MINIMA = "objective/minima.csv"
 def descent_fall(run: Evidence, setting: str, start: str) -> Effect:
     """Highest PESQ on the way to an objective's minimum − PESQ at the minimum, by clip."""
     ends = _ends(run, DESCENT, setting, start)
-    return effect_of_values(ends["pesq_peak"] - ends["pesq"], run.level, "clips")
+    return effect_of_values(ends["pesq_peak"] - ends["pesq"], "clips")
 
 
 def minimum_against_noisy(run: Evidence, setting: str) -> Effect:
     """PESQ at an objective's minimum, found from the noisy speech, − that of the noisy speech, by clip."""
     ends = _ends(run, DESCENT, setting, "noisy")
-    return effect_of_values(ends["pesq"] - ends["pesq_start"], run.level, "clips")
+    return effect_of_values(ends["pesq"] - ends["pesq_start"], "clips")
 
 
 def objective_at_peak(run: Evidence, setting: str) -> Effect:
     """Share of clips whose objective is lower at the minimum than where PESQ was highest on the way."""
     ends = _ends(run, DESCENT, setting, "noisy")
-    return effect_of_share(ends["loss_total"] < ends["loss_peak"], run.level, "clips")
+    return effect_of_share(ends["loss_total"] < ends["loss_peak"], "clips")
 
 
 def minimum_difference(run: Evidence, of: str, against: str) -> Effect:
     """PESQ at the minimum of one swept setting − that of another, clip by clip."""
     ends = [_ends(run, SWEEP, setting, "noisy")["pesq"] for setting in (of, against)]
-    return effect_of_values((ends[0] - ends[1]).dropna(), run.level, "clips")
+    return effect_of_values((ends[0] - ends[1]).dropna(), "clips")
 
 
 def metric_effect(run: Evidence, weight: float, metric_input: str) -> Effect:
@@ -53,7 +53,7 @@ def metric_effect(run: Evidence, weight: float, metric_input: str) -> Effect:
 def starts_meet(run: Evidence, setting: str, tolerance: float) -> Effect:
     """Share of clips whose minima from the noisy and from the clean speech differ by less than `tolerance` PESQ."""
     apart = starts_apart(_minima(run), setting)
-    return effect_of_share(apart.abs() < tolerance, run.level, "clips")
+    return effect_of_share(apart.abs() < tolerance, "clips")
 
 
 def _minima(run: Evidence) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import pandas as pd
 import typer
 
 from cmgan.study.claims.effects import Evidence
-from cmgan.study.claims.rules import DETERMINISTIC, read_claims
-from cmgan.study.claims.verdicts import judge_prediction
+from cmgan.study.claims.rules import FROM_OBJECTIVE, read_claims
+from cmgan.study.claims.verdicts import judge
 from cmgan.study.claims.words import effect_in_words, rule_of
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
@@ -64,13 +64,13 @@ def minima_markdown(ends: pd.DataFrame) -> str:
 def verdicts_markdown(root: Path) -> str:
     """Every prediction about the objective's minimum, judged on one run's minima, as a table."""
     claims = read_claims()
-    run = Evidence(_Root(root), claims.level)
+    run = Evidence(_Root(root))
     lines = ["| claim | prediction | rule | found | verdict |", "|---|---|---|---|---|"]
     for claim in claims.claims:
         for prediction in claim.predictions:
-            if prediction.function in DETERMINISTIC:
-                judged = judge_prediction(prediction, run)
-                mark = "" if prediction.decides else " (beside)"
+            if prediction.function in FROM_OBJECTIVE:
+                judged = judge(prediction, prediction.find(run))
+                mark = "" if prediction is claim.primary else " (beside)"
                 lines.append(
                     f"| {prediction.id}{mark} | {prediction.says} | {rule_of(judged)} | "
                     f"{effect_in_words(judged.found)} | {judged.verdict} |"

@@ -54,6 +54,11 @@ class Profile(Budget):
     objective_iterations: Annotated[int, Setting("iterations of every descent", least=1)]
     arms: Annotated[list, Setting("arms of the study, names in cmgan/study/arms.py")]
     seeds: Annotated[list, Setting("seeds of weights, crops, order and dropout")]
+    branches: Annotated[
+        list,
+        Setting("TRUNK-to-ARM: trainings that go on from an arm's end under another, for trunks in arms"),
+    ]
+    branch_epochs: Annotated[int, Setting("passes that a branch adds to its trunk's", least=1)]
     tracker: Annotated[str, Setting("tensorboard or another tracker of Accelerate's; empty for none")]
     audio_files: Annotated[
         int, Setting("enhanced utterances kept for listening, for each arm and seed", least=0)
@@ -71,6 +76,11 @@ class Profile(Budget):
             raise ValueError("arms and seeds may not be empty")
         for name in self.arms:
             arm(name)
+        for branch in self.branches:
+            trunk, separator, name = branch.partition("-to-")
+            if not separator:
+                raise ValueError(f"branch {branch!r} is not of the form TRUNK-to-ARM")
+            arm(trunk), arm(name)
 
     def as_yaml(self) -> str:
         """The text of results/RUN/profile.yaml."""
@@ -80,6 +90,12 @@ class Profile(Budget):
     def trainings(self) -> list[str]:
         """ARM-SEED of every training."""
         return [f"{arm}-{seed}" for arm in self.arms for seed in self.seeds]
+
+    @property
+    def branch_trainings(self) -> list[str]:
+        """TRUNK-to-ARM-SEED of every branch whose trunk is trained."""
+        grown = [branch for branch in self.branches if branch.partition("-to-")[0] in self.arms]
+        return [f"{branch}-{seed}" for branch in grown for seed in self.seeds]
 
     @property
     def objective_discriminators(self) -> list[str]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from cmgan.diagnosis import plots as diagnosis_plots
 from cmgan.study.arms import arm as recipe_of
+from cmgan.study.branches import plots as branch_plots
 from cmgan.study.claims import plots as claims_plots
 from cmgan.study.claims.verdicts import JudgedRun
 from cmgan.study.comparison import clip
@@ -85,15 +86,24 @@ FIGURES: dict[str, RunFigure] = {
         "PESQ, gain and inconsistency against the published objective; lines for trainings and two black "
         "descents.",
     ),
+    "branches": RunFigure(
+        branch_plots.branches,
+        "One switch makes a good network fall, and undoing it repairs a fallen one",
+        "A column is a trunk: networks trained under one time target up to the dotted line, then trained on, some as "
+        "before, some with one thing changed. Look at the upper row after the line: whose PESQ falls, whose rises. "
+        "The lowest row is what the published recipe minimises: it falls while PESQ does. Thin lines are seeds, bold "
+        "ones their mean, dashed grey the unprocessed noisy files.",
+        "PESQ, gain, inconsistency and published objective against training steps around the switch, a column for "
+        "each trunk, a line for each branch.",
+    ),
     "claims_forest": RunFigure(
         claims_plots.claims_forest,
         "Every effect on PESQ that a claim predicts",
         "A claim's rows (C) should lie right of the grey band, in which differences do not matter; what "
-        "controls (K) ask is said above. Thick bars are 95 % intervals over utterances, thin ones the wider "
-        "intervals that decide, ticks the lowest and highest seed. Full dots: supported; crosses: refuted; "
-        "open diamonds: inconclusive. Grey text decides nothing. What was not run is not drawn.",
-        "Forest plot of differences of PESQ, one row a prediction, with two intervals each and a band at "
-        "±0.1.",
+        "controls (K) ask is said above. Bars are 95 % intervals over seeds, ticks the lowest and highest "
+        "seed. Full dots: supported; crosses: refuted; open diamonds: inconclusive. Grey text decides "
+        "nothing. What was not run is not drawn.",
+        "Forest plot of differences of PESQ, one row a prediction, with an interval each and a band at ±0.1.",
     ),
     "mechanism": RunFigure(
         training_plots.mechanism,
@@ -127,25 +137,24 @@ FIGURES: dict[str, RunFigure] = {
     "final_metrics": RunFigure(
         comparison_plots.final_metrics,
         "Test scores of the finished networks",
-        "Dots are means over the test utterances, bars 95 % intervals over utterances for these networks; "
-        "the dotted line and grey band are the unprocessed noisy files. An arm to the left of the band made "
-        "speech worse.",
+        "Dots are means over the test utterances and seeds, bars 95 % intervals over seeds; the dotted line "
+        "and grey band are the unprocessed noisy files. An arm to the left of the band made speech worse.",
         "Dot plots with intervals for PESQ, segmental SNR, SI-SDR, STOI, CSIG, CBAK, COVL and gain, one row "
         "an arm.",
     ),
     "differences": RunFigure(
         comparison_plots.differences,
-        "Differences from the baseline, utterance by utterance",
-        "Pairing the same utterance under two arms removes how hard the utterance is. A bar that misses zero "
-        "is a difference for these networks; ticks show how much the seeds disagree. In PESQ, differences "
-        "inside the grey band are too small to matter.",
+        "Differences from the baseline, seed by seed",
+        "Two arms with the same seed start from the same weights and see the same crops. A bar, the 95 % "
+        "interval over seeds, that misses zero is a difference that another seed would show again. In PESQ, "
+        "differences inside the grey band are too small to matter.",
         "Forest plots of paired differences from the baseline arm for eight metrics, one row an arm.",
     ),
     "failure_doses": RunFigure(
         comparison_plots.plot_failure_doses,
         "What failing batches cost, on either time target",
         "If skipped batches caused the collapse, both lines would fall to the right; if the un-normalised "
-        "target did, the lines would be flat and apart. Bars are 95 % intervals over utterances.",
+        "target did, the lines would be flat and apart. Bars are 95 % intervals over seeds.",
         "Line chart of final test PESQ against the share of batches made to fail, one line for each time "
         "target.",
     ),
@@ -154,7 +163,7 @@ FIGURES: dict[str, RunFigure] = {
         "Whether the batch's size decides",
         "Every arm gets equally many epochs, so larger batches mean fewer steps: compare the lines at one "
         "size. With one crop a batch, a batch's mean label is the crop's own. Bars are 95 % intervals over "
-        "utterances.",
+        "seeds.",
         "Line chart of final test PESQ against crops a batch, a line for each time target and for batch "
         "means.",
     ),

@@ -23,6 +23,10 @@ KEPT = (
     "timing.csv",
     "training/*/*.csv",
     "training/*/config.json",
+    "branches/*.csv",
+    "branches/figures/*.csv",
+    "branches/training/*/*.csv",
+    "branches/training/*/config.json",
     "evaluation/*.csv",
     "objective/*.csv",
     "objective/figures/*.csv",
@@ -58,13 +62,7 @@ def keep_run(run: Path, folder: Path) -> Path:
     for column in ("clean_path", "noisy_path"):
         manifest[column] = ["/".join(Path(path).parts[-3:]) for path in manifest[column]]
     write_table(manifest, folder / "data" / "manifest.csv")
-    results = load_run(folder, settings["arms"], settings["seeds"])
-    compared, judged = compare(results), judge_run(results)
-    frames = figure_frames(results, compared, judged)
-    for name, frame in frames.items():
-        write_table(frame, folder / "report" / "figures" / f"{name}.csv")
-    redraw_run(folder)
-    report = write_report(results, compared, judged, frames)
+    report = report_again(folder)
     for file in (file for file in folder.rglob("*") if file.suffix in TEXT):
         for path in machine_paths:
             if path in file.read_text():
@@ -72,13 +70,30 @@ def keep_run(run: Path, folder: Path) -> Path:
     return report
 
 
+def report_again(folder: Path) -> Path:
+    """Judge a run anew by the rules of this checkout and write its figures and report; returns the report."""
+    settings = yaml.safe_load((folder / "profile.yaml").read_text())
+    results = load_run(folder, settings["arms"], settings["seeds"])
+    compared, judged = compare(results), judge_run(results)
+    frames = figure_frames(results, compared, judged)
+    for name, frame in frames.items():
+        write_table(frame, folder / "report" / "figures" / f"{name}.csv")
+    redraw_run(folder)
+    return write_report(results, compared, judged, frames)
+
+
 def main(
     run: Annotated[Path, typer.Argument(help="a finished run's folder, e.g. results/laptop")],
-    folder: Annotated[Path, typer.Argument(help="where to keep it, e.g. results/reference")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="where to keep it, e.g. results/reference; RUN itself writes a kept report again"
+        ),
+    ],
 ) -> None:
     """Keep what a run found, fit to be published: tables, figures and the report."""
     try:
-        report = keep_run(run, folder)
+        report = report_again(folder) if run == folder else keep_run(run, folder)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(f"Kept: {report}")

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from cmgan.study.arms import describe
+from cmgan.study.branches.summary import branches_answer
 from cmgan.study.claims.effects import Effect
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import JudgedClaim, JudgedRun
@@ -23,6 +24,7 @@ from cmgan.study.claims.words import (
     controls_in_words,
     effect_in_words,
     points_towards,
+    power_table,
     predictions_text,
     rules_in_words,
     to_change,
@@ -31,7 +33,7 @@ from cmgan.study.claims.words import (
     verdicts_in_words,
 )
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.comparison.words import RULE
+from cmgan.study.comparison.words import RULE, in_words
 from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.paths import repository_root
 from cmgan.study.report.figures import FIGURES, RunFigure
@@ -48,6 +50,7 @@ from cmgan.study.run_results import RunResults
 from data_prep.whole_files import whole_file, write_table, write_text
 
 TEMPLATES = Path(__file__).parent
+REPAIRED_BY = ("C12", "C19")  # claims whose support asks for the repair
 PAGE_DOTS_PER_INCH, PNG_DOTS_PER_INCH = 140, 200
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 # A word for the style sheet: verdicts differ in a mark and in words too, not in colour alone.
@@ -57,9 +60,17 @@ MARKS = {
     str(Verdict.INCONCLUSIVE): ("inconclusive", "?"),
     str(Verdict.NOT_TESTABLE): ("untestable", "–"),
 }
+# The public code's lines since 2023-05-09, in the names that it uses, and what makes them right.
+BEFORE = """noisy = noisy * gain
+estimate = model(noisy)
+loss_time = (estimate - clean).abs().mean()  # clean is still at the file's level"""
+AFTER = """noisy, clean = noisy * gain, clean * gain
+estimate = model(noisy)
+loss_time = (estimate - clean).abs().mean()"""
 LINKED_TABLES = (
     "data/*.csv",
     "objective/*.csv",
+    "branches/*.csv",
     "silence/*.csv",
     "evidence/*.csv",
     "evaluation/*.csv",
@@ -75,6 +86,14 @@ class Lines:
     title: str = ""
     none: str = ""
     ordered: bool = False
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines of a program; style: "before" for what to change, "after" for what it becomes."""
+
+    text: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,7 @@ class Section:
 
     id: str
     title: str
-    blocks: Sequence[str | Lines | Table | PageFigure]
+    blocks: Sequence[str | Lines | Code | Table | PageFigure]
 
 
 def write_report(
@@ -107,7 +126,7 @@ def write_report(
     taken in where they are. Raises FileNotFoundError for a figure that is missing.
     """
     folder, tables, claims = results.root / "report", report_tables(compared), claims_table(judged)
-    write_tables(tables.values(), folder / "tables")
+    write_tables([*tables.values(), *filter(None, [power_table(judged)])], folder / "tables")
     write_text(latex(claims), folder / "tables" / "claims.tex")
     write_table(claims.numbers, folder / "claims.csv")
     write_text(claims_markdown(judged), folder / "claims.md")
@@ -162,7 +181,9 @@ def _sections(
     root = results.root
     files = [root / "report" / "figures" / f"{name}.png" for name in drawn]
     files += [
-        png for step in ("objective", "silence", "evidence") for png in root.glob(f"{step}/figures/*.png")
+        png
+        for step in ("objective", "branches", "silence", "evidence")
+        for png in root.glob(f"{step}/figures/*.png")
     ]
     pages = {png.stem: _page_figure(png, root / "report") for png in files if png.stem in FIGURES}
 
@@ -178,20 +199,29 @@ def _sections(
     sections = [
         Section(
             "objective",
-            "What the loss asks for",
-            [*_points([objective_answer(root)]), *of_step("objective")[:2]],
+            "What is wrong, and what to change",
+            [*_points(filter(None, [objective_answer(root), branches_answer(root)])), *_repair(judged)],
+        ),
+        Section(
+            "seen",
+            "How it is seen: without a network, and in networks",
+            shown("objective_descent", "branches", "objective_clip"),
         ),
         Section(
             "claims", "Verdicts on the claims", [*_claims_blocks(judged, pages), *shown("claims_forest")]
         ),
-        Section("change", "What to change in your code", _advice(judged)),
+        Section("change", "What to change, what to leave, and on what evidence", _advice(judged)),
         Section("unknown", "What remains unknown", [Lines(unknown(judged), none="Every claim was decided.")]),
         Section(
             "minima",
             "The objective's minima: doses, other objectives, discriminators, networks",
             [*_points(objective_in_words(root)), *of_step("objective")[2:]],
         ),
-        Section("answer", "In short", [Lines(answer(compared)), RULE, *shown("mechanism", "one_clip")]),
+        Section(
+            "answer",
+            "Trainings from scratch in short",
+            [Lines(answer(compared)), RULE, *shown("mechanism", "one_clip")],
+        ),
         Section(
             "run",
             "What was run",
@@ -236,8 +266,25 @@ def _sections(
     return [section for section in sections if section.blocks]
 
 
-def _points(lines: Sequence[str]) -> list[Lines]:
+def _points(lines: Iterable[str]) -> list[Lines]:
+    lines = [*lines]
     return [Lines(lines)] if any(lines) else []
+
+
+def _repair(run: JudgedRun) -> list[str | Code | Lines]:
+    """The lines to change where this run supports that, then what was refuted, in a line each."""
+    verdicts = {claim.claim.id: claim.verdict for claim in run.claims}
+    found = [name for name in REPAIRED_BY if verdicts.get(name) == Verdict.SUPPORTED]
+    waste = Lines(to_leave(run, evidence=False), "Do not spend time on", "Nothing was refuted.")
+    if not found:
+        return [waste]
+    return [
+        f"Change this ({in_words(found)}):",
+        Code(BEFORE, "before"),
+        "to this:",
+        Code(AFTER, "after"),
+        waste,
+    ]
 
 
 def _page_figure(png: Path, folder: Path) -> PageFigure:
@@ -260,8 +307,8 @@ def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines |
     ]
     text = pd.DataFrame(rows, columns=["Claim", "Verdict", "Effect and evidence"])
     return [
-        f"{verdicts_in_words(run)} Intervals in square brackets have 95 %; n and, where networks were trained, the "
-        "range of the seeds' own means follow.",
+        f"{verdicts_in_words(run)} Intervals in square brackets have 95 %; n follows, and where networks were "
+        "trained, which counts seeds, the range of the seeds.",
         Table("claims", "Claims and verdicts", "", None, text, "claims"),
         "[CSV of every prediction](claims.csv)[LaTeX](tables/claims.tex)[Markdown](claims.md)",
         Lines(controls_in_words(run), "Controls: did what must appear in this run appear?"),
@@ -270,12 +317,12 @@ def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines |
 
 def _evidence(judged: JudgedClaim, drawn: Collection[str]) -> str:
     """A claim's effect, its reason for no verdict, and links, in lines."""
-    leading, claim = judged.leading, judged.claim
+    primary, claim = judged.primary, judged.claim
     links = [f"[{FIGURES[name].title}](#figure-{name})" for name in claim.figures if name in drawn]
-    effect = isinstance(leading.found, Effect)
+    effect = isinstance(primary.found, Effect)
     lines = [
-        f"**{effect_in_words(leading.found)}**" if effect else "",
-        f"{leading.prediction.id}: {leading.prediction.says}" if effect else "",
+        f"**{effect_in_words(primary.found)}**" if effect else "",
+        f"{primary.prediction.id}: {primary.prediction.says}" if effect else "",
         judged.reason,
         "".join([f"[all predictions](#rules-{claim.id})", *links]),
     ]
@@ -300,15 +347,19 @@ def _rules(run: JudgedRun) -> list[str | Lines | Table]:
         Table(
             f"rules-{claim.claim.id}",
             f"{claim.claim.id} {claim.claim.title}: {claim.verdict}",
-            f"“{claim.claim.sentence}” ({claim.claim.source}) {claim.claim.note}",
+            f"“{claim.claim.sentence}” ({claim.claim.source}) {claim.claim.note}"
+            + (f" Rule changed: {claim.claim.changed}" if claim.claim.changed else ""),
             None,
             predictions[predictions["prediction"].isin([one.prediction.id for one in claim.predictions])],
             "predictions",
         )
         for claim in run.claims
     ]
-    opening = "Written down in `cmgan/study/claims/claims.yaml` before the runs that they judge."
-    return [opening, Lines(rules_in_words(run)), *tables]
+    opening = (
+        "Written down in `cmgan/study/claims/claims.yaml`; where a rule was changed after data had been seen, its "
+        "claim says so."
+    )
+    return [opening, Lines(rules_in_words(run)), *filter(None, [power_table(run)]), *tables]
 
 
 def _links(root: Path) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cmgan.recipe import budget_for
 from cmgan.study.arms import arm
 from cmgan.study.notebook_parameters import TrainingParameters
-from cmgan.study.paths import run_folder, training_folder
+from cmgan.study.paths import branch_folder, run_folder, training_folder
 from cmgan.training.loop import TrainingRun, train
 from cmgan.training.run import is_complete
 
@@ -19,17 +19,24 @@ LINES_OF_AN_ERROR = 30
 
 
 def training_run(parameters: TrainingParameters) -> TrainingRun:
-    """The training run of one arm and seed; ValueError for an unknown arm or an impossible budget."""
-    root = run_folder(parameters.run)
-    recipe = arm(parameters.arm)
+    """The training run of one arm and seed; ValueError for an unknown arm or an impossible budget.
+
+    One from scratch keeps its last state, for branches to go on from.
+    """
+    root, name, seed = run_folder(parameters.run), parameters.arm, parameters.seed
+    recipe = arm(name)
+    trunk = training_folder(root, parameters.trunk, seed) if parameters.trunk else None
+    output = branch_folder(root, parameters.trunk, name, seed) if trunk else training_folder(root, name, seed)
     return TrainingRun(
         manifest=root / "data" / "manifest.csv",
-        output=training_folder(root, parameters.arm, parameters.seed),
+        output=output,
         recipe=recipe,
         budget=budget_for(recipe, parameters.budget()),
-        seed=parameters.seed,
-        name=f"{parameters.arm}-{parameters.seed}",
+        seed=seed,
+        name=output.name,
         tracker=parameters.tracker,
+        trunk=trunk,
+        keep_state=trunk is None,
     )
 
 

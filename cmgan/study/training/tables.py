@@ -38,11 +38,11 @@ PATIENCES = (3, 5, 10, 15)  # 15 is the debugging effort's
 
 
 class Spread(NamedTuple):
-    """Mean of one value an utterance and seed, with 95 % intervals over utterances and, apart, over seeds.
+    """Mean of one value an utterance and seed, with its 95 % interval over seeds.
 
-    low, high: for these trained networks (BCa bootstrap, each utterance averaged over seeds). seed_low, seed_high:
-    for these utterances (Student's t; NaN for fewer than two seeds). smallest, largest: of the seeds' means.
-    missing: utterances that lack a value for some seed and are left out.
+    low, high: Student's t over the seeds' means, NaN for fewer than two; of unprocessed files, which no seed made,
+    over utterances (BCa bootstrap). smallest, largest: of the seeds' means. missing: utterances that lack a value for
+    some seed and are left out.
     """
 
     mean: float
@@ -50,21 +50,19 @@ class Spread(NamedTuple):
     high: float
     utterances: int
     missing: int
-    seed_low: float
-    seed_high: float
     seeds: int
     smallest: float
     largest: float
 
 
-def spread(table: pd.DataFrame) -> Spread:
-    """Mean and intervals of a table with an utterance a row and a seed a column."""
+def spread(table: pd.DataFrame, trained: bool = True) -> Spread:
+    """Mean and interval of a table with an utterance a row and a seed a column; trained: whether seeds made it."""
     complete = table.dropna()
     by_seed = complete.mean(axis=0)
-    utterances, seeds = mean_interval(complete.mean(axis=1), BOOTSTRAP_SEED), seed_interval(by_seed)
+    interval = seed_interval(by_seed) if trained else mean_interval(complete.mean(axis=1), BOOTSTRAP_SEED)
     return Spread(
-        *(utterances.estimate, utterances.low, utterances.high, utterances.n, len(table) - len(complete)),
-        *(seeds.low, seeds.high, seeds.n, by_seed.min(), by_seed.max()),
+        *(interval.estimate, interval.low, interval.high, len(complete), len(table) - len(complete)),
+        *(by_seed.count() if trained else 0, by_seed.min(), by_seed.max()),
     )
 
 

@@ -22,6 +22,7 @@ from cmgan.study.branches.job import (
 )
 from cmgan.study.branches.summary import keep, summary
 from cmgan.training.loop import train
+from data_prep.manifest import read_manifest, write_manifest
 from tests.tiny_corpus import write_tiny_corpus
 
 BUDGET = Budget(channels=4, blocks=1, discriminator_width=4, batch_size=2, crop_seconds=0.5, threads=1)
@@ -129,15 +130,16 @@ def test_recordings_scaled_to_an_rms_are_what_the_branch_trains_on(trained):
 
 
 def test_curves_are_of_the_test_speakers(trained, tmp_path):
-    table = pd.read_csv(trained / "manifest.csv")
-    tested = table.assign(split=table["split"].replace("validation", "test"))
-    tested.loc[0, "split"] = "validation"
-    tested.to_csv(tmp_path / "manifest.csv", index=False)
-    watched = pd.read_csv(watched_on_test(tmp_path / "manifest.csv", tmp_path / "watched.csv"))
-    assert set(watched["split"]) == {"train", "validation"}
-    assert set(watched.loc[watched["split"] == "validation", "id"]) == set(
-        tested.loc[tested["split"] == "test", "id"]
-    )
+    items = read_manifest(trained / "manifest.csv")
+    renamed = {"train": "train", "validation": "test"}
+    splits = ["validation", *(renamed[item.split] for item in items[1:])]
+    tested = [dataclasses.replace(item, split=split) for item, split in zip(items, splits, strict=True)]
+    write_manifest(tested, tmp_path / "manifest.csv")
+    # In another folder, with the same recordings.
+    watched = read_manifest(watched_on_test(tmp_path / "manifest.csv", tmp_path / "run" / "manifest.csv"))
+    assert {item.split for item in watched} == {"train", "validation"}
+    held_out = {item.id for item in watched if item.split == "validation"}
+    assert held_out == {item.id for item in tested if item.split == "test"}
 
 
 def test_a_kept_run_is_summed_up_from_its_files(trained, tmp_path):

@@ -6,23 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.recipe import Budget
-from cmgan.study.branches.job import Branch, BranchPlan
-from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints, holm, judge, power
+from cmgan.study.branches.job import Branch
+from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints, judge
 
 SEEDS = 6
 BRANCHES = tuple(
     Branch("normalised_target", arm) for arm in ("normalised_target", "published", "batch_mean_fix")
 )
-PLAN = BranchPlan(
-    BRANCHES,
-    tuple(range(SEEDS)),
-    trunk_epochs=1,
-    branch_epochs=1,
-    validation_steps=50,
-    endpoint_validations=2,
-    budget=Budget(),
-)
+ENDPOINT = 2  # validations
 
 
 def _epochs(pesq: list[float], first_step: int) -> pd.DataFrame:
@@ -49,7 +40,7 @@ def _simulated(folder: Path, fall: float, fix: float = 0.0, scatter: float = 0.0
 
 
 def _verdicts(folder: Path) -> dict[str, str]:
-    ends = endpoints(curves(folder, PLAN), PLAN.endpoint_validations)
+    ends = endpoints(curves(folder, folder), ENDPOINT)
     return {judged.prediction.id: judged.verdict for judged in judge(ends, SEEDS)}
 
 
@@ -81,7 +72,7 @@ def test_a_seed_that_is_missing_leaves_a_prediction_unjudged(tmp_path):
 def test_endpoints_are_means_of_the_last_validations_and_steps_count_from_the_switch(tmp_path):
     _write(tmp_path, "normalised_target-0", _epochs([2.0, 2.2], 50))
     _write(tmp_path, f"{BRANCHES[1].name}-0", _epochs([2.1, 1.9, 1.7], 150))
-    table = curves(tmp_path, PLAN)
+    table = curves(tmp_path, tmp_path)
     assert table.loc[table["arm"] == TRUNK, "step"].tolist() == [-50, 0]
     assert table.loc[table["arm"] == "published", "step"].tolist() == [50, 100, 150]
     assert table["objective"].to_numpy() == pytest.approx(0.1 * 0.5 + 0.9 * 0.1 + 0.2 * 0.4)
@@ -90,29 +81,6 @@ def test_endpoints_are_means_of_the_last_validations_and_steps_count_from_the_sw
     assert found.to_dict() == {0: pytest.approx(1.8 - 2.2)}
 
 
-def test_a_folder_without_trunks_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no trunk"):
-        curves(tmp_path, PLAN)
-
-
-@pytest.mark.parametrize(
-    ("p_values", "passed"),
-    [
-        ([0.01, 0.04, 0.03], [True, False, False]),
-        ([0.01, 0.02, 0.03], [True, True, True]),
-        ([0.04], [True]),
-        ([], []),
-    ],
-)
-def test_holm_stops_at_the_first_test_that_fails(p_values, passed):
-    # Worked by hand at 5 %: of three, 0.01 against 0.0167, the next against 0.025, the last against 0.05.
-    assert holm(p_values) == passed
-
-
-def test_the_rule_errs_in_at_most_one_study_in_forty_and_finds_large_effects():
-    rng = np.random.default_rng(1)
-    at_margin = power([-0.1], 0.1, 6, 4000, rng).iloc[0]
-    assert at_margin["supported"] == pytest.approx(0.025, abs=0.008)
-    large = power([-0.5], 0.1, 6, 1000, rng).iloc[0]
-    assert large["supported"] > 0.99
-    assert power([0.0], 0.1, 3, 1000, rng)["supported"].iloc[0] < 0.025
+def test_a_folder_without_branches_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no branch"):
+        curves(tmp_path, tmp_path)

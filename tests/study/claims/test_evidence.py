@@ -8,13 +8,18 @@ import pytest
 from scipy import stats
 
 from cmgan.recipe import Budget
-from cmgan.study.claims.effects import Effect, Evidence, Missing, effect_of_share, effect_of_values
+from cmgan.study.claims.effects import (
+    Effect,
+    Evidence,
+    Missing,
+    effect_of_share,
+    effect_of_values,
+    transformed,
+)
 from cmgan.study.claims.rules import Prediction, Rule
-from cmgan.study.run_results import RunResults, load_run
+from cmgan.study.run_results import RunResults, load_run, pooled
 from cmgan.study.statistics import batch_share
 from tests.simulated_run import simulate_run
-
-LEVEL = 0.99
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +30,8 @@ def results(tmp_path_factory):
 
 
 def found(results: RunResults, function: str, **arguments: object) -> Effect | Missing:
-    """The effect at LEVEL, or what it lacks."""
-    return Prediction("C00a", "", function, arguments, Rule("above", 0.0)).find(Evidence(results, LEVEL))
+    """The effect, or what it lacks."""
+    return Prediction("C00a", "", function, arguments, Rule("above", 0.0)).find(Evidence(results))
 
 
 def _evaluated(results, **arms):
@@ -38,6 +43,18 @@ def _evaluated(results, **arms):
         for number, pesq in enumerate(scores)
     ]
     return replace(results, evaluation=pd.DataFrame(rows))
+
+
+def _compared(results, **arms):
+    """The run with these validation PESQ (seeds, epochs, utterances) of each arm."""
+    rows = [
+        {"arm": arm, "seed": seed, "epoch": epoch, "id": f"v{number}", "pesq": pesq}
+        for arm, seeds in arms.items()
+        for seed, curve in enumerate(seeds)
+        for epoch, scores in enumerate(curve, 1)
+        for number, pesq in enumerate(scores)
+    ]
+    return replace(results, validation=pd.DataFrame(rows))
 
 
 def _validated(results, curves, loss=None):
@@ -67,31 +84,45 @@ def _with_file(results, tmp_path, name, **columns):
     return replace(results, root=tmp_path)
 
 
-def test_final_differences_are_paired_by_utterance_and_seed(results):
-    run = _evaluated(results, first=[[2.0, 3.0], [2.2, 3.2]], second=[[1.5, 2.5], [1.5, 2.5]])
+def test_final_differences_are_of_the_last_three_epochs_paired_by_seed(results):
+    first = [
+        [[9.0, 9.0], [2.0, 3.0], [2.2, 3.2], [2.4, 3.4]],
+        [[9.0, 9.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0]],
+    ]
+    run = _compared(results, first=first, second=[[[1.5, 2.5]] * 4] * 2)
     effect = found(run, "final_difference", first="first", second="second")
+    assert effect.by_seed == pytest.approx((0.7, 0.5))
     assert effect.estimate == pytest.approx(0.6)
-    assert effect.by_seed == pytest.approx((0.5, 0.7))
-    assert (effect.n, effect.unit, effect.scale) == (2, "utterances", "pesq")
+    assert (effect.n, effect.unit, effect.scale) == (2, "seeds", "pesq")
 
 
-def test_an_utterance_without_a_score_for_some_seed_is_left_out_of_a_difference(results):
-    run = _evaluated(results, first=[[2.0, 3.0], [2.0, np.nan]], second=[[1.0, 1.0], [1.0, 1.0]])
-    effect = found(run, "final_difference", first="first", second="second")
-    assert (effect.estimate, effect.n) == (1.0, 1)
+def test_an_utterance_without_a_score_is_left_out_of_its_seed_s_difference(results):
+    run = _compared(results, first=[[[2.0, np.nan]]], second=[[[1.0, 0.0]]])
+    assert found(run, "final_difference", first="first", second="second").estimate == 1.0
 
 
 def test_arms_without_a_common_seed_give_a_reason_not_an_error(results):
-    run = _evaluated(results, first=[[2.0]], second=[[1.0]])
-    run.evaluation.loc[run.evaluation["arm"] == "second", "seed"] = 7
-    assert isinstance(found(run, "final_difference", first="first", second="second"), Missing)
+    run = _compared(results, first=[[[2.0]]], second=[[[1.0]]])
+    run.validation.loc[run.validation["arm"] == "second", "seed"] = 7
+    assert "share no seed" in found(run, "final_difference", first="first", second="second").reason
+
+
+def test_arms_that_never_differ_compare_nothing(results):
+    run = _compared(results, first=[[[2.0]]] * 2, second=[[[2.0]]] * 2)
+    assert "never acted" in found(run, "final_difference", first="first", second="second").reason
+
+
+def test_a_comparison_that_needs_larger_batches_is_missing_without_them(results):
+    call = {"first": "published", "second": "normalised_target"}
+    assert isinstance(found(results, "final_difference", **call, least_batch=2), Effect)
+    assert "takes 3 or more" in found(results, "final_difference", **call, least_batch=3).reason
 
 
 def test_the_best_arm_is_named_and_set_against_the_baseline(results):
-    arms = {"published": [[1.0, 1.2]], "other": [[1.3, 1.5]], "better": [[2.0, 2.2]], "noisy": [[4.0, 4.0]]}
-    effect = found(_evaluated(results, **arms), "best_difference", baseline="published")
+    arms = {"published": [[[1.0, 1.2]]], "other": [[[1.3, 1.5]]], "better": [[[2.0, 2.2]]]}
+    effect = found(_compared(results, **arms), "best_difference", baseline="published")
     assert (effect.detail, effect.estimate) == ("better", pytest.approx(1.0))
-    alone = _evaluated(results, published=arms["published"], noisy=arms["noisy"])
+    alone = _compared(results, published=arms["published"])
     assert found(alone, "best_difference", baseline="published") == Missing("no arm but published was run")
 
 
@@ -114,12 +145,12 @@ def test_one_epoch_shows_no_fall_and_no_steadiness(results):
     assert "nothing to fall from" in found(run, "fall_from_peak", arm="published").reason
 
 
-def test_validation_is_compared_after_the_last_epoch(results):
+def test_validation_is_compared_over_the_last_epochs(results):
     rows = _validated(results, [[[1.0, 2.0], [2.0, 4.0]]]).validation
     both = pd.concat([rows, rows.assign(arm="other", pesq=rows["pesq"] / 2)])
     run = replace(results, validation=both)
     call = {"first": "published", "second": "other", "quantity": "pesq"}
-    assert found(run, "validation_difference", **call).estimate == pytest.approx(1.5)
+    assert found(run, "validation_difference", **call).estimate == pytest.approx(9 / 8)
     assert found(run, "validation_ratio", **call).estimate == pytest.approx(1.0)
 
 
@@ -132,30 +163,26 @@ def test_changes_while_falling_are_relative_and_need_a_fall(results):
     assert "did not certainly fall" in found(steady, "change_while_falling", **call).reason
 
 
-def test_early_stopping_is_replayed_on_loss_and_on_pesq(results):
+def test_early_stopping_is_replayed_where_it_stops(results):
     curve = [[1.0, 1.0], [3.0, 3.0], [2.5, 2.5], [2.0, 2.0], [1.0, 1.0]]
     run = _validated(results, [curve, curve], loss=[5.0, 4.0, 3.0, 2.0, 1.0])
     call = {"arm": "published", "patience": 2}
     assert found(run, "early_stopping_gain", criterion="pesq", **call).estimate == pytest.approx(1.0)
-    assert found(run, "early_stopping_gain", criterion="loss", **call).estimate == pytest.approx(0.0)
-
-
-def test_a_patience_as_long_as_the_training_cannot_be_replayed(results):
-    missing = found(results, "early_stopping_gain", arm="published", criterion="loss", patience=6)
-    assert missing.reason.startswith("a patience of 6 cannot stop a training of 6 epochs")
+    missing = found(run, "early_stopping_gain", criterion="loss", **call)
+    assert "stopped no training of published" in missing.reason
 
 
 def test_steps_above_a_limit_count_any_of_the_columns_and_no_empty_steps(results):
     run = _stepped(results, a=[1.0, 9.0, 1.0, np.nan, np.nan], b=[9.0, 1.0, 1.0, np.nan, 1.0])
     effect = found(run, "steps_above", arm="published", columns=["a", "b"], limit=5.0)
-    assert (effect.estimate, effect.n) == (pytest.approx(2 / 4), 4)
     assert effect.by_seed == pytest.approx((1 / 3, 1.0))
+    assert (effect.estimate, effect.n, effect.unit) == (pytest.approx(2 / 3), 2, "seeds")
 
 
 def test_skipped_steps_are_counted_for_arms_that_skip(results):
     run = _stepped(results, discriminator_skipped=[True, False, False, False])
     effect = found(run, "steps_skipped", arm="published")
-    assert (effect.estimate, effect.by_seed) == (0.25, (0.5, 0.0))
+    assert (effect.estimate, effect.n, effect.unit) == (0.25, 4, "steps")
     assert "never skips" in found(run, "steps_skipped", arm="masked_labels").reason
 
 
@@ -163,7 +190,7 @@ def test_healthy_losses_are_those_of_held_arms_late_in_training(results):
     steps = _stepped(results, loss_discriminator=[0.1, 0.1, 0.1, 0.001]).steps.assign(epoch=[1, 3, 4, 4])
     run = replace(_validated(results, [[[2.0] * 4] * 4] * 2), steps=steps)
     effect = found(run, "healthy_losses_of_held_arms")
-    assert (effect.estimate, effect.n, effect.detail) == (pytest.approx(2 / 3), 3, "published")
+    assert (effect.estimate, effect.n, effect.detail) == (pytest.approx(3 / 4), 2, "published")
 
 
 def test_the_published_scale_is_asked_of_the_budget(results):
@@ -210,8 +237,8 @@ def test_published_results_are_compared_once_a_run_and_need_two_in_each_group(re
     parts = [np.var(values, ddof=1) / len(values) for values in (before, after)]
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 4)
     reach = stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts))
-    assert effect.high95 - effect.estimate == pytest.approx(reach)
-    assert effect.low < effect.low95
+    assert effect.high - effect.estimate == pytest.approx(reach)
+    assert effect.test(effect.low)[0] == pytest.approx(0.025)
     missing = found(results, "published_results_difference", **call | {"version": "never"})
     assert missing == Missing("fewer than two published results in one of the groups")
 
@@ -231,7 +258,7 @@ def crops(results, tmp_path):
 
 def test_failing_batches_follow_from_the_crops_of_that_length(crops):
     effect = found(crops, "failing_batches", crop_seconds=2.0, batch_size=4)
-    share = effect_of_share([True] * 2 + [False] * 8, LEVEL, "crops")
+    share = effect_of_share([True] * 2 + [False] * 8, "crops")
     assert effect.estimate == pytest.approx(1 - 0.8**4)
     assert effect.high == pytest.approx(batch_share(share.high, 4))
     assert "3 s were not surveyed" in found(crops, "failing_batches", crop_seconds=3.0, batch_size=4).reason
@@ -260,7 +287,7 @@ def test_the_change_by_level_is_the_largest_of_each_crop(results, tmp_path):
     assert (effect.estimate, effect.n) == (pytest.approx(0.2), 2)
 
 
-def test_label_correlations_are_read_with_a_wider_interval(results, tmp_path):
+def test_label_correlations_are_read_with_their_interval(results, tmp_path):
     run = _with_file(
         results,
         tmp_path,
@@ -275,13 +302,18 @@ def test_label_correlations_are_read_with_a_wider_interval(results, tmp_path):
     )
     call = {"batch_size": 4, "failure_rate": 0.56}
     effect = found(run, "label_correlation", policy="batch_mean", **call)
-    assert effect.low < effect.low95 == 0.3 < effect.estimate == 0.4
+    assert (effect.low, effect.estimate, effect.high) == (0.3, 0.4, 0.5)
+    assert effect.test(0.3)[0] == pytest.approx(0.025)
+    certain = found(run, "label_correlation", policy="mask", **call)
+    assert certain.test(0.5)[0] == 0
     assert isinstance(found(run, "label_correlation", policy="fill", **call), Missing)
 
 
 def test_a_hidden_drop_shrinks_with_the_root_of_the_utterances(results, tmp_path):
-    columns = {"utterance": ["a", "a", "b", "b"], "pesq": [2.0, 2.2, 3.0, 3.2]}
-    run = _with_file(results, tmp_path, "silence/validation_noise.csv", **columns)
+    columns = {"utterance": ["a", "a", "b", "b", "c", "c"], "repeat": [0, 1] * 3}
+    # c is b under another name.
+    scores = {"pesq": [2.0, 2.2, 3.0, 3.2, 5.0, 9.0], "whole_pesq": [2.5] * 2 + [3.5] * 4}
+    run = _with_file(results, tmp_path, "silence/validation_noise.csv", **columns, **scores)
     few, many = (found(run, "hidden_drop", utterances=count).estimate for count in (2, 200))
     assert few == pytest.approx(1.96 * np.sqrt(2 * 0.02 / 2))
     assert few / many == pytest.approx(10)
@@ -331,11 +363,75 @@ def test_a_file_without_rows_is_missing_evidence(results, tmp_path):
     assert found(run, "level_change") == Missing("silence/levels.csv has no rows")
 
 
-def test_deciding_intervals_contain_the_shown_ones():
+def test_an_interval_holds_what_neither_side_of_the_test_rejects():
     values = np.random.default_rng(1).gamma(2, 1, 30)
     for effect in (
-        effect_of_values(values, 0.999, "utterances"),
-        effect_of_values(values[:4], 0.999, "utterances"),
-        effect_of_share([True] * 3 + [False] * 37, 0.999, "steps"),
+        effect_of_values(values, "utterances"),
+        effect_of_values(values[:4], "utterances"),
+        effect_of_share([True] * 3 + [False] * 37, "steps"),
+        transformed(effect_of_values(values, "utterances"), np.sqrt, np.square),
     ):
-        assert effect.low < effect.low95 < effect.estimate < effect.high95 < effect.high
+        assert effect.low < effect.estimate < effect.high
+        assert effect.test(effect.low)[0] == pytest.approx(0.025)
+        assert effect.test(effect.high)[1] == pytest.approx(0.025)
+
+
+def test_failures_put_there_on_purpose_are_not_counted_as_failures_of_pesq(results):
+    columns = {"pesq_failures": [1, 1, 0, 2], "failure_injected": [1, 0, 0, 0]}
+    run = _stepped(
+        results, loss_discriminator=[np.nan, 0.1, 0.1, np.nan], discriminator_skipped=False, **columns
+    )
+    effect = found(run, "failed_steps")
+    assert (effect.estimate, effect.n) == (0.5, 2)
+
+
+def test_a_fall_that_was_published_is_that_of_one_run(results):
+    effect = found(results, "published_fall", beginning="user run after batch-mean fix")
+    assert effect.estimate == pytest.approx(2.72 - 2.18)
+    assert isinstance(found(results, "published_fall", beginning="reproducer"), Missing)
+
+
+def test_inflated_files_are_counted_by_sign(results, tmp_path):
+    columns = {"metric": ["csig"] * 4 + ["cbak"], "inflation": [0.2, 0.001, -0.1, np.nan, 9.0]}
+    run = _with_file(results, tmp_path, "evidence/composite_inflation.csv", **columns)
+    effect = found(run, "inflated_files", metric="csig")
+    assert (effect.estimate, effect.n) == (pytest.approx(2 / 3), 3)
+
+
+@pytest.fixture
+def branched(results, tmp_path):
+    arms = ["trunk", "normalised_target", "published"] * 2
+    return _with_file(
+        results,
+        tmp_path,
+        "branches/endpoints.csv",
+        trunk="normalised_target",
+        arm=arms,
+        seed=[0] * 3 + [1] * 3,
+        pesq=[2.0, 2.2, 1.8, 2.1, 2.3, 1.7],
+        objective=[0.20, 0.21, 0.15, 0.20, 0.20, 0.17],
+    )
+
+
+def test_branches_are_compared_within_their_trunk_and_seed(branched):
+    call = {"trunk": "normalised_target"}
+    apart = found(branched, "branch_difference", **call, first="normalised_target", second="published")
+    assert apart.by_seed == pytest.approx((0.4, 0.6))
+    assert found(branched, "branch_fall", **call, arm="published").by_seed == pytest.approx((0.2, 0.4))
+    change = found(branched, "branch_change", **call, arm="published", quantity="objective")
+    assert change.by_seed == pytest.approx((-0.25, -0.15))
+    assert change.scale == "relative"
+
+
+def test_a_branch_that_was_not_trained_is_named(branched):
+    call = {"trunk": "normalised_target", "first": "normalised_skip_90", "second": "published"}
+    assert "normalised_skip_90 was not trained" in found(branched, "branch_difference", **call).reason
+
+
+def test_pooled_runs_have_the_seeds_of_all_and_refuse_one_twice(results, tmp_path):
+    other = load_run(simulate_run(tmp_path / "other", ("published",), (7,), epochs=6, utterances=4))
+    both = pooled([results, other])
+    assert set(both.validation["seed"]) == {0, 1, 7}
+    assert found(both, "fall_from_peak", arm="published").n == 3
+    with pytest.raises(ValueError, match="both trained published with seed 0"):
+        pooled([results, results])

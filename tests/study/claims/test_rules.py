@@ -5,7 +5,8 @@ import copy
 import pytest
 import yaml
 
-from cmgan.study.claims.rules import CLAIMS_FILE, read_claims
+from cmgan.study.claims.effects import effect_of_seeds
+from cmgan.study.claims.rules import CLAIMS_FILE, Rule, read_claims
 from cmgan.study.statistics import MARGIN_PESQ
 
 CONTENT = yaml.safe_load(CLAIMS_FILE.read_text())
@@ -22,13 +23,18 @@ def test_the_margin_of_pesq_is_that_of_the_whole_study():
     assert claim.predictions[0].rule.margin == MARGIN_PESQ
 
 
-def test_the_level_counts_controls_and_all_predictions_but_those_about_the_objective():
-    claims = read_claims()
-    about_objective = ("descent_fall", "minimum_", "objective_at_peak", "metric_effect", "starts_meet")
-    predictions = [prediction for claim in claims.claims for prediction in claim.predictions]
-    drawn = [one for one in predictions if not one.function.startswith(about_objective)]
-    assert 0 < len(drawn) < len(predictions)
-    assert claims.level == pytest.approx(1 - 0.05 / (len(drawn) + len(claims.controls)))
+def test_no_two_claims_are_decided_by_the_same_effect():
+    primaries = [(one.primary.function, repr(one.primary.arguments)) for one in read_claims().claims]
+    assert len(set(primaries)) == len(primaries)
+
+
+def test_a_rule_supports_exactly_where_the_interval_lies_beyond_its_margin():
+    effect = effect_of_seeds({0: 0.2, 1: 0.3, 2: 0.35})
+    for margin in (effect.low - 1e-6, effect.low + 1e-6):
+        pro, contra = Rule("above", margin).p_values(effect)
+        assert (pro < 0.05) == (effect.low > margin)
+        assert contra > 0.05
+    assert Rule("below", effect.high + 1e-6).p_values(effect)[0] < 0.05
 
 
 def _first(content):
@@ -61,7 +67,7 @@ def _first(content):
             lambda c: c["claims"][0]["advice"].update(refuted={"keep": "x"}),
             "C01, advice if refuted: give one",
         ),
-        (lambda c: c["claims"][1]["predictions"].pop(0), "C02: no prediction decides it"),
+        (lambda c: c["claims"][1]["predictions"].clear(), "C02: no prediction decides it"),
         (lambda c: c["controls"][0].update(role="hopeful"), "K1: role 'hopeful'"),
         (lambda c: c.pop("controls"), "the file lacks controls"),
     ],

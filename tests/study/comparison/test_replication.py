@@ -9,9 +9,9 @@ from cmgan.study.comparison.replication import (
     arm_table,
     correlation_table,
     mechanism_by_seed,
+    repeats,
     seed_differences,
 )
-from cmgan.study.paths import evaluation_table
 from tests.simulated_run import COLLAPSE, simulate_run
 
 ARMS = ("published", "normalised_target", "skip_56")
@@ -21,8 +21,13 @@ ARMS = ("published", "normalised_target", "skip_56")
 def runs(tmp_path_factory):
     folders = [tmp_path_factory.mktemp(name) / name for name in ("first", "second")]
     for folder, seeds in zip(folders, ((0, 1, 2), (3, 4)), strict=True):
-        simulate_run(folder, arms=ARMS, seeds=seeds, epochs=2)
+        simulate_run(folder, arms=ARMS, seeds=seeds, epochs=8)
     return folders
+
+
+def _last_epochs(run, arm, seed):
+    table = pd.read_csv(run / "training" / f"{arm}-{seed}" / "validation.csv")
+    return table.loc[table["epoch"] > table["epoch"].max() - 3, "pesq"].mean()
 
 
 def test_every_seed_of_every_run_is_compared_with_its_own_published(runs):
@@ -31,10 +36,7 @@ def test_every_seed_of_every_run_is_compared_with_its_own_published(runs):
         "first": [0, 1, 2],
         "second": [3, 4],
     }
-    by_hand = (
-        pd.read_csv(evaluation_table(runs[1], "skip_56", 4))["pesq"]
-        - pd.read_csv(evaluation_table(runs[1], "published", 4))["pesq"]
-    ).mean()
+    by_hand = _last_epochs(runs[1], "skip_56", 4) - _last_epochs(runs[1], "published", 4)
     row = differences[(differences["arm"] == "skip_56") & (differences["seed"] == 4)].iloc[0]
     assert row["difference"] == pytest.approx(by_hand)
 
@@ -44,7 +46,7 @@ def test_arms_with_a_batch_size_of_their_own_are_compared_at_that_size(tmp_path)
     run = simulate_run(tmp_path / "run", arms=arms, seeds=(0,), epochs=2)
     differences = seed_differences([run])
     assert differences["arm"].tolist() == ["normalised_target_batch_2"]
-    scores = [pd.read_csv(evaluation_table(run, arm, 0))["pesq"].mean() for arm in arms]
+    scores = [_last_epochs(run, arm, 0) for arm in arms]
     assert differences["difference"].iloc[0] == pytest.approx(scores[2] - scores[1])
 
 
@@ -52,7 +54,8 @@ def test_a_known_effect_is_found_with_an_interval_over_seeds(runs):
     table = arm_table(seed_differences(runs)).set_index(["run", "arm"])
     effect = table.loc["all", "normalised_target"]
     assert (effect["seeds"], effect["seeds_above"], effect["seeds_below"]) == (5, 5, 0)
-    assert effect["low"] < COLLAPSE < effect["high"]
+    # Of the last three of eight epochs, half, three quarters and all of the fall.
+    assert effect["low"] < 0.75 * COLLAPSE < effect["high"]
     assert table.loc[("all", "skip_56"), "low"] < 0 < table.loc[("all", "skip_56"), "high"]
     assert table.loc[("second", "skip_56"), "seeds"] == 2
 
@@ -97,9 +100,28 @@ def test_a_run_without_published_is_named(tmp_path):
         seed_differences([tmp_path / "run"])
 
 
+def test_a_training_repeated_longer_is_compared_at_the_end_of_the_shorter_one(runs, tmp_path):
+    simulate_run(tmp_path / "longer", arms=ARMS[:1], seeds=(0,), epochs=12)
+    (row,) = repeats(runs[0], tmp_path / "longer").itertuples()
+    table = pd.read_csv(tmp_path / "longer" / "training" / "published-0" / "validation.csv")
+    until = table[table["epoch"].between(6, 8)]["pesq"].mean()
+    assert (row.arm, row.seed, row.epochs) == ("published", 0, 8)
+    assert row.endpoint == pytest.approx(until - _last_epochs(runs[0], "published", 0))
+    assert (repeats(runs[0], runs[0])[["last", "endpoint"]] == 0).all(axis=None)
+
+
 def test_the_command_writes_tables_and_figures(runs, tmp_path, capsys):
-    replication.main(tmp_path, runs)
+    replication.main(tmp_path, runs, beside=[runs[0]], again=[runs[0]])
     assert "normalised_target" in capsys.readouterr().out
     drawn = {f"{name}.{kind}" for name in ("seeds", "mechanism") for kind in ("csv", "png", "svg", "pdf")}
-    assert {path.name for path in tmp_path.iterdir()} == drawn | {"arms.csv", "arms.md", "correlations.csv"}
+    tables = {
+        "arms.csv",
+        "arms.md",
+        "correlations.csv",
+        "claims.csv",
+        "claims.md",
+        "power.csv",
+        "repeats.csv",
+    }
+    assert {path.name for path in tmp_path.iterdir()} == drawn | tables
     assert Image.open(tmp_path / "seeds.png").width > 1000

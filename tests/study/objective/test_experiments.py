@@ -172,7 +172,7 @@ def _evidence(job):
     class Results:
         root: object
 
-    return Evidence(Results(job.root), 0.95)
+    return Evidence(Results(job.root))
 
 
 def test_effects_are_over_clips_and_without_seeds(done):

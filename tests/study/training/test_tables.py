@@ -100,12 +100,12 @@ def test_arms_with_equal_curves_are_found_and_others_are_not(results):
     assert identical_arms(pd.concat([epochs, twin])) == [("published", "masked_labels")]
 
 
-def test_intervals_are_of_the_utterances_that_every_seed_has_a_value_of():
+def test_means_are_of_the_utterances_that_every_seed_has_a_value_of():
     table = pd.DataFrame({0: [1.0, 2.0, np.nan], 1: [2.0, 4.0, 9.0]})
     found = spread(table)
     assert (found.mean, found.smallest, found.largest) == (2.25, 1.5, 3.0)
     assert (found.utterances, found.missing, found.seeds) == (2, 1, 2)
-    assert found.seed_low < 1.5 < 3.0 < found.seed_high
+    assert found.low < 1.5 < 3.0 < found.high
 
 
 def test_the_reading_tells_a_fall_only_where_the_last_epoch_is_not_the_best():
