@@ -88,7 +88,7 @@ FIGURES: dict[str, RunFigure] = {
     ),
     "branches": RunFigure(
         branch_plots.branches,
-        "One switch makes a good network fall, and undoing it repairs a fallen one",
+        "Networks trained on with one thing changed",
         "A column is a trunk: networks trained under one time target up to the dotted line, then trained on, some as "
         "before, some with one thing changed. Look at the upper row after the line: whose PESQ falls, whose rises. "
         "The lowest row is what the published recipe minimises: it falls while PESQ does. Thin lines are seeds, bold "
