@@ -15,7 +15,7 @@ FAILURE_RATES = (0.0, 0.1, 0.25, CLAIMED_SKIP_SHARE, 0.9)
 
 
 def published_length(crops: pd.DataFrame) -> pd.DataFrame:
-    """The crops whose length is nearest to the published 2 s; frame of `survey_crops`."""
+    """The crops whose length is nearest to the published 2 s; frame of `scored_crops`."""
     return crops[crops["crop_seconds"] == nearest(crops["crop_seconds"], PUBLISHED_CROP_SECONDS)]
 
 

@@ -92,7 +92,7 @@ def failure_by_dose(shares: pd.DataFrame) -> Figure:
 
 
 def score_by_activity(crops: pd.DataFrame) -> Figure:
-    """PESQ of the noisy crops against the speech in them, failures at the foot; frame of `survey_crops`."""
+    """PESQ of the noisy crops against the speech in them, failures at the foot; frame of `scored_crops`."""
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 2.8))
     lengths = sorted(crops["crop_seconds"].unique())
     for number, seconds in enumerate(lengths):

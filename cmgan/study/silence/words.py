@@ -68,7 +68,7 @@ def doses_in_words(shares: pd.DataFrame, responses: pd.DataFrame) -> str:
 
 
 def activity_in_words(crops: pd.DataFrame) -> str:
-    """What PESQ makes of crops with hardly any speech; frame of `survey_crops`."""
+    """What PESQ makes of crops with hardly any speech; frame of `scored_crops`."""
     little = crops["active_ms"] < LITTLE_SPEECH_MS
     failed = crops["pesq"].isna()
     return (

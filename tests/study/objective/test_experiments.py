@@ -19,14 +19,14 @@ from cmgan.study.objective.job import ObjectiveJob
 PARAMETERS = ObjectiveParameters(
     run="drawn",
     recordings="",
-    clips=0,
-    seconds=0.5,
-    sweep_seconds=0.5,
-    targets=["published", "normalised"],
-    gains=[1, 16],
-    weights=[0.02, 0.2],
-    iterations=30,
-    discriminators=["published-0"],
+    objective_clips=0,
+    objective_seconds=0.5,
+    objective_sweep_seconds=0.5,
+    objective_targets=["published", "normalised"],
+    objective_gains=[1, 16],
+    objective_weights=[0.02, 0.2],
+    objective_iterations=30,
+    objective_discriminators=["published-0"],
     threads=1,
 )
 
@@ -64,7 +64,7 @@ def done(tmp_path_factory):
     job = ObjectiveJob(PARAMETERS, root)
     pairs = _pairs()
     path, _ = job.descents(pairs)
-    ends = job.sweeps(pairs, path, job.judges())
+    ends = job.sweeps(pairs, path)
     return job, pairs, path, ends
 
 
@@ -158,7 +158,7 @@ def test_the_stations_of_a_clip_are_written_as_sound_at_one_level(done):
     assert len(files) == len(stations.states) == 5
     levels = [np.sqrt(np.mean(soundfile.read(file)[0] ** 2)) for file in files]
     assert np.allclose(levels, levels[0], rtol=0.02)
-    assert "<audio" in job.players(stations).data
+    assert "<audio" in stations.players().data
 
 
 def test_where_pesq_failed_on_every_clip_the_first_one_is_shown():

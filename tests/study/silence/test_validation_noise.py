@@ -8,7 +8,6 @@ from cmgan.dataset import UtterancePair
 from cmgan.study.silence.validation_noise import (
     CLAIMED_COLLAPSE,
     PUBLISHED_VALIDATION,
-    crop_repeats,
     crop_variance,
     crop_variance_of_estimates,
     random_crop_scores,
@@ -103,8 +102,3 @@ def test_words_follow_the_noise():
     assert "stands out **with none of these numbers**" in loud
     assert "with 6 (this run's validation)" in quiet
     assert "with 824 (the published test split)" in quiet
-
-
-def test_repeats_never_vanish():
-    assert crop_repeats(150) == 12
-    assert crop_repeats(1) == 3
