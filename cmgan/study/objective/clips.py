@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cmgan.dataset import UtterancePair
-from cmgan.signal import SAMPLE_RATE, rms_gain
+from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, rms_gain
 from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
 
 LEAST_SECONDS = 0.25  # shorter ones have no PESQ
@@ -41,10 +41,10 @@ class Clips:
         return Clips(self.names[one], self.clean[one], self.noisy[one], self.gains[one])
 
 
-def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0, hop: int = 100) -> Clips:
+def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0) -> Clips:
     """The middle `seconds` of every pair (0: as much as the shortest has), normalised as the public loader does.
 
-    Lengths are cut to a multiple of `hop`. Raises ValueError, naming the clip, for a pair of different lengths, a
+    Lengths are cut to whole frames. Raises ValueError, naming the clip, for a pair of different lengths, a
     silent or too short clip, or samples that are not finite.
     """
     if not pairs:
@@ -53,7 +53,7 @@ def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0, hop: int = 10
         _check_pair(pair)
     shortest = min(len(pair.clean) for pair in pairs)
     samples = min(round(seconds * SAMPLE_RATE), shortest) if seconds else shortest
-    samples = samples // hop * hop
+    samples = samples // CMGAN_STFT.hop * CMGAN_STFT.hop
     sides = {"clean": [], "noisy": []}
     for pair in pairs:
         first = (len(pair.clean) - samples) // 2
@@ -68,9 +68,8 @@ def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0, hop: int = 10
 
 def batches_of_clips(pairs: Sequence[UtterancePair], seconds: float) -> list[Clips]:
     """The middle `seconds` of every pair, clips of one length together; 0 takes all of each, one by one."""
-    long_enough = [bool(seconds) and len(pair.clean) >= seconds * SAMPLE_RATE for pair in pairs]
-    cut = [pair for pair, enough in zip(pairs, long_enough, strict=True) if enough]
-    whole = [pair for pair, enough in zip(pairs, long_enough, strict=True) if not enough]
+    cut = [pair for pair in pairs if seconds and len(pair.clean) >= seconds * SAMPLE_RATE]
+    whole = [pair for pair in pairs if not seconds or len(pair.clean) < seconds * SAMPLE_RATE]
     groups = [cut[first : first + CLIPS_A_BATCH] for first in range(0, len(cut), CLIPS_A_BATCH)]
     return [clips_of(group, seconds) for group in groups] + [clips_of([pair]) for pair in whole]
 

@@ -97,7 +97,7 @@ def rank_reductions(reductions: pd.DataFrame) -> Figure:
 def composite_inflation(inflation: pd.DataFrame) -> Figure:
     """How far the public evaluation moves each rating, an utterance a dot; frame of `composite_inflation`."""
     figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 2.4))
-    means = mean_inflation(inflation, seed=0).set_index("metric")
+    means = mean_inflation(inflation).set_index("metric")
     for place, metric in enumerate(RATINGS):
         changes = inflation.loc[inflation["metric"] == metric, "inflation"].dropna().to_numpy()
         # A fixed fan keeps equal dots apart without chance.

@@ -89,7 +89,7 @@ def validation(epochs: int, deviation: float, seed: int) -> pd.DataFrame:
 
 def test_learning_is_no_noise_of_the_crops():
     trainings = [validation(12, 0.3, seed) for seed in range(4)]
-    variance = crop_variance_of_estimates(trainings, seed=0)
+    variance = crop_variance_of_estimates(trainings)
     assert variance.estimate == pytest.approx(0.09, rel=0.15)
     assert variance.n == 20
     assert "(4 trainings, 20 utterances)" in estimates_in_words(trainings)
