@@ -81,8 +81,7 @@ def objective_doses(frame: pd.DataFrame) -> Figure:
         axes[1].set_xlabel(label)
     grid[0, 0].set_ylabel("PESQ at the minimum")
     grid[1, 0].set_ylabel("gain at the minimum")
-    handles, labels = grid[1, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
