@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
-from cmgan.study.comparison.clip import one_clip
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.statistics import seed_interval
@@ -140,11 +139,6 @@ def objective_plane(frame: pd.DataFrame) -> Figure:
     labels = [f"descent, {name} target" for name in targets] + list(map(arm_label, arms))
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     return figure
-
-
-def objective_clip(frame: pd.DataFrame) -> Figure:
-    """One clip's spectrum as written against its waveform's, at stations of the descents (`ClipStations.views`)."""
-    return one_clip(frame)
 
 
 def _dose_curve(axis: Axes, rows: pd.DataFrame, quantity: str) -> None:

@@ -137,8 +137,11 @@ def plane_in_words(plane: pd.DataFrame) -> list[str]:
 def objective_in_words(run_root: Path) -> list[str]:
     """Sentences on RUN/objective for the report; none where 03_objective was not run."""
     file = run_root / "objective" / "minima.csv"
+    if not file.is_file():
+        return []
+    ends = pd.read_csv(file)
     tellers = (descent_in_words, convergence_in_words, doses_in_words, settings_in_words)
-    return [line for tell in tellers for line in tell(pd.read_csv(file))] if file.is_file() else []
+    return [line for tell in tellers for line in tell(ends)]
 
 
 def objective_answer(run_root: Path) -> str:
