@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.signal import correlate, correlation_lags
 
 from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.metrics.pesq import pesq_score
@@ -187,10 +188,9 @@ def _fits(pesq_difference: pd.Series | float, ssnr_difference: pd.Series | float
 
 def _lag(clean: np.ndarray, noisy: np.ndarray) -> int:
     """Samples by which noisy is late against clean, where the two are most alike."""
-    size = 2 * len(clean)
-    alike = np.fft.irfft(np.fft.rfft(noisy, size) * np.conj(np.fft.rfft(clean, size)), size)
-    lags = np.arange(-_LONGEST_LAG, _LONGEST_LAG + 1)
-    return int(lags[np.argmax(alike[lags])])
+    lags = correlation_lags(len(noisy), len(clean))
+    near = np.abs(lags) <= _LONGEST_LAG
+    return int(lags[near][np.argmax(correlate(noisy, clean, method="fft")[near])])
 
 
 def _is_clipped(waveform: np.ndarray) -> bool:
