@@ -19,17 +19,6 @@ from cmgan.study.pipeline.profile import DEFAULT, Corpus, Profile, profile_of_ru
 CHECKED = "_parameters_checked"
 
 
-@dataclass(frozen=True)
-class FromRun(Setting):
-    """What is said of a parameter whose value in a run is not that of the setting of its name.
-
-    setting: what of a `Profile` it is instead, the first of a list where the parameter is none; meaning: in words, ""
-    where the setting says it.
-    """
-
-    setting: str = ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class NotebookParameters:
     """What every notebook is asked. Raises ValueError for a value of the wrong type or none of the choices.
@@ -38,7 +27,7 @@ class NotebookParameters:
     they mean.
     """
 
-    run: Annotated[str, FromRun("results/RUN; None takes the newest finished run")]
+    run: Annotated[str, Setting("results/RUN; None takes the newest finished run")]
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -48,8 +37,8 @@ class NotebookParameters:
 class TrainedNetwork(NotebookParameters):
     """One training of a run."""
 
-    arm: Annotated[str, FromRun("arm of the study, a name in cmgan/study/arms.py", setting="arms")]
-    seed: Annotated[int, FromRun("seed of weights, crops, order and dropout", setting="seeds")]
+    arm: Annotated[str, Setting("arm of the study, a name in cmgan/study/arms.py")]
+    seed: Annotated[int, Setting("seed of weights, crops, order and dropout")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +47,7 @@ class DataParameters(NotebookParameters):
 
     corpus: Corpus
     corpus_path: str
-    seed: Annotated[int, FromRun(setting="corpus_seed")]
+    corpus_seed: int
     train_utterances: int
     validation_utterances: int
     test_utterances: int
@@ -68,11 +57,11 @@ class DataParameters(NotebookParameters):
 class SilenceParameters(NotebookParameters):
     """02_silence_analysis."""
 
-    seed: Annotated[int, FromRun(setting="corpus_seed")]
-    crop_seconds: Annotated[list, FromRun(setting="survey_crop_seconds")]
-    batch_sizes: Annotated[list, FromRun(setting="survey_batch_sizes")]
-    crops: Annotated[int, FromRun(setting="survey_crops")]
-    doses_ms: Annotated[list, FromRun(setting="survey_doses_ms")]
+    corpus_seed: int
+    survey_crop_seconds: list
+    survey_batch_sizes: list
+    survey_crops: int
+    survey_doses_ms: list
     validated_utterances: int
 
 
@@ -81,17 +70,14 @@ class ObjectiveParameters(NotebookParameters):
     """03_objective."""
 
     recordings: str = ""
-    clips: Annotated[int, FromRun(setting="objective_clips")]
-    seconds: Annotated[float, FromRun(setting="objective_seconds")]
-    sweep_seconds: Annotated[float, FromRun(setting="objective_sweep_seconds")]
-    targets: Annotated[list, FromRun(setting="objective_targets")]
-    gains: Annotated[list, FromRun(setting="objective_gains")]
-    weights: Annotated[list, FromRun(setting="objective_weights")]
-    iterations: Annotated[int, FromRun(setting="objective_iterations")]
-    discriminators: Annotated[
-        list,
-        FromRun("ARM-SEED of trainings whose discriminators are tried", setting="objective_discriminators"),
-    ]
+    objective_clips: int
+    objective_seconds: float
+    objective_sweep_seconds: float
+    objective_targets: list
+    objective_gains: list
+    objective_weights: list
+    objective_iterations: int
+    objective_discriminators: Annotated[list, Setting("ARM-SEED of trainings whose discriminators are tried")]
     threads: int
 
 
@@ -154,7 +140,7 @@ class ListeningParameters(NotebookParameters):
     """09_listen: the choice that is shown first; it needs networks and recordings."""
 
     arms: list = field(default_factory=list)
-    seed: Annotated[int, FromRun("seed the arms were trained with", setting="seeds")]
+    seed: Annotated[int, Setting("seed the arms were trained with")]
     utterance: str = ""
     same_level: bool = False
 
@@ -164,10 +150,7 @@ Parameters = TypeVar("Parameters", bound=NotebookParameters)
 
 def job_parameters(kind: type[NotebookParameters], profile: Profile, **of_the_job: str | int) -> dict:
     """Every parameter of a notebook for a job of the profile, as JSON takes them; of_the_job: its arm and seed."""
-    values = {}
-    for name, (value_type, _, said, default) in declared(kind).items():
-        value = getattr(profile, getattr(said, "setting", "") or name, default)
-        values[name] = value[0] if isinstance(value, list) and value_type is not list else value
+    values = {name: getattr(profile, name, field.default) for name, field in declared(kind).items()}
     return values | of_the_job
 
 

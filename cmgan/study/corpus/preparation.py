@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.signal import correlate, correlation_lags
 
 from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.metrics.pesq import pesq_score
@@ -55,18 +56,16 @@ def prepare_corpus(parameters: DataParameters, report: Callable[[str], None] = p
     counts = {split: getattr(parameters, f"{split}_utterances") for split in SPLITS}
     limits = {split: count or None for split, count in counts.items()}
     if parameters.corpus == "synthetic":
-        prepare_synthetic(output, parameters.seed, counts)
+        prepare_synthetic(output, parameters.corpus_seed, counts)
     elif parameters.corpus == "folder":
-        prepare_folder(Path(parameters.corpus_path), output, parameters.seed, limits)
-    elif parameters.corpus == "voicebank":
+        prepare_folder(Path(parameters.corpus_path), output, parameters.corpus_seed, limits)
+    else:
         folder = Path(parameters.corpus_path or repository_root() / DOWNLOADED)
         if not parameters.corpus_path:
             download_voicebank(folder, report=report)
-        prepare_voicebank(folder, output, parameters.seed, limits, workers=os.cpu_count() or 1)
+        prepare_voicebank(folder, output, parameters.corpus_seed, limits, workers=os.cpu_count() or 1)
         for note in count_notes(manifest):
             report(note)
-    else:
-        raise ValueError(f"unknown corpus {parameters.corpus!r}: use synthetic, folder or voicebank")
     write_text(json.dumps(asdict(parameters), indent=1), made_with)
     return manifest
 
@@ -111,8 +110,8 @@ def compared_with_published(parameters: DataParameters, scores: pd.DataFrame) ->
     """
     if parameters.corpus != "voicebank":
         return "There are no published scores of this corpus to compare these with."
-    pairs = load_pairs(run_folder(parameters.run) / "data" / "manifest.csv", "test")
-    return check_published_scores(scores, pairs)
+    manifest = run_folder(parameters.run) / "data" / "manifest.csv"
+    return check_published_scores(scores, load_pairs(manifest, "test"))
 
 
 def check_published_scores(scores: pd.DataFrame, pairs: list[UtterancePair]) -> str:
@@ -145,10 +144,11 @@ def check_published_scores(scores: pd.DataFrame, pairs: list[UtterancePair]) -> 
 
 
 def _check_settings(there: dict, parameters: DataParameters, output: Path) -> None:
+    # A corpus of an earlier version does not tell every setting.
     differences = [
-        f"{name} {there.get(name)} there, {value} asked for"
+        f"{name} {there[name]} there, {value} asked for"
         for name, value in asdict(parameters).items()
-        if there.get(name) != value
+        if there.get(name, value) != value
     ]
     if differences:
         raise ValueError(
@@ -188,10 +188,9 @@ def _fits(pesq_difference: pd.Series | float, ssnr_difference: pd.Series | float
 
 def _lag(clean: np.ndarray, noisy: np.ndarray) -> int:
     """Samples by which noisy is late against clean, where the two are most alike."""
-    size = 2 * len(clean)
-    alike = np.fft.irfft(np.fft.rfft(noisy, size) * np.conj(np.fft.rfft(clean, size)), size)
-    lags = np.arange(-_LONGEST_LAG, _LONGEST_LAG + 1)
-    return int(lags[np.argmax(alike[lags])])
+    lags = correlation_lags(len(noisy), len(clean))
+    near = np.abs(lags) <= _LONGEST_LAG
+    return int(lags[near][np.argmax(correlate(noisy, clean, method="fft")[near])])
 
 
 def _is_clipped(waveform: np.ndarray) -> bool:

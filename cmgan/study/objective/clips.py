@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cmgan.dataset import UtterancePair
-from cmgan.signal import SAMPLE_RATE, rms_gain
+from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, rms_gain
 from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
 
 LEAST_SECONDS = 0.25  # shorter ones have no PESQ
@@ -41,36 +41,37 @@ class Clips:
         return Clips(self.names[one], self.clean[one], self.noisy[one], self.gains[one])
 
 
-def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0, hop: int = 100) -> Clips:
+def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0) -> Clips:
     """The middle `seconds` of every pair (0: as much as the shortest has), normalised as the public loader does.
 
-    Lengths are cut to a multiple of `hop`. Raises ValueError, naming the clip, for a pair of different lengths, a
-    silent or too short clip, or samples that are not finite.
+    Lengths are cut to whole frames. Raises ValueError, naming the clip, for a silent or too short one.
     """
     if not pairs:
         raise ValueError("there are no clips: give at least one pair of clean and noisy speech")
-    for pair in pairs:
-        _check_pair(pair)
-    shortest = min(len(pair.clean) for pair in pairs)
-    samples = min(round(seconds * SAMPLE_RATE), shortest) if seconds else shortest
-    samples = samples // hop * hop
-    sides = {"clean": [], "noisy": []}
+    shortest = min(pairs, key=lambda pair: len(pair.clean))
+    samples = len(shortest.clean)
+    if samples < LEAST_SECONDS * SAMPLE_RATE:
+        raise ValueError(
+            f"{shortest.id}: {samples / SAMPLE_RATE:.2f} s are too short, PESQ needs {LEAST_SECONDS:g} s"
+        )
+    if seconds:
+        samples = min(round(seconds * SAMPLE_RATE), samples)
+    samples = samples // CMGAN_STFT.hop * CMGAN_STFT.hop
+    cuts = []
     for pair in pairs:
         first = (len(pair.clean) - samples) // 2
-        for side, cut in sides.items():
-            cut.append(getattr(pair, side)[first : first + samples])
-            if not cut[-1].any():
-                raise ValueError(f"{pair.id}: the clip is silent, choose one that holds speech")
-    clean, noisy = (torch.from_numpy(np.stack(cut)) for cut in sides.values())
+        cuts.append(np.stack([pair.clean, pair.noisy])[:, first : first + samples])
+        if not cuts[-1].any(axis=1).all():
+            raise ValueError(f"{pair.id}: the clip is silent, choose one that holds speech")
+    clean, noisy = torch.from_numpy(np.stack(cuts, axis=1))
     gains = rms_gain(noisy)
     return Clips(tuple(pair.id for pair in pairs), gains * clean, gains * noisy, gains)
 
 
 def batches_of_clips(pairs: Sequence[UtterancePair], seconds: float) -> list[Clips]:
     """The middle `seconds` of every pair, clips of one length together; 0 takes all of each, one by one."""
-    long_enough = [bool(seconds) and len(pair.clean) >= seconds * SAMPLE_RATE for pair in pairs]
-    cut = [pair for pair, enough in zip(pairs, long_enough, strict=True) if enough]
-    whole = [pair for pair, enough in zip(pairs, long_enough, strict=True) if not enough]
+    cut = [pair for pair in pairs if seconds and len(pair.clean) >= seconds * SAMPLE_RATE]
+    whole = [pair for pair in pairs if not seconds or len(pair.clean) < seconds * SAMPLE_RATE]
     groups = [cut[first : first + CLIPS_A_BATCH] for first in range(0, len(cut), CLIPS_A_BATCH)]
     return [clips_of(group, seconds) for group in groups] + [clips_of([pair]) for pair in whole]
 
@@ -121,17 +122,3 @@ def _clean_files(folder: Path, limit: int) -> list[Path]:
                 f"{folder / 'noisy' / file.name}: missing; every clean file needs its noisy one"
             )
     return files
-
-
-def _check_pair(pair: UtterancePair) -> None:
-    if len(pair.clean) != len(pair.noisy):
-        raise ValueError(
-            f"{pair.id}: clean has {len(pair.clean)} samples and noisy {len(pair.noisy)}, cut both to one length"
-        )
-    if len(pair.clean) < LEAST_SECONDS * SAMPLE_RATE:
-        raise ValueError(
-            f"{pair.id}: {len(pair.clean) / SAMPLE_RATE:.2f} s are too short, PESQ needs {LEAST_SECONDS:g} s"
-        )
-    for side in ("clean", "noisy"):
-        if not np.isfinite(getattr(pair, side)).all():
-            raise ValueError(f"{pair.id}: {side} has samples that are NaN or infinite; repair or drop it")

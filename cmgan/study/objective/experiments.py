@@ -3,32 +3,22 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
 
 from cmgan import losses
-from cmgan.dataset import UtterancePair
-from cmgan.forward import Forward
 from cmgan.metrics.pesq import PesqWorkers
 from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.systems import stft_settings
 from cmgan.recipe import Budget, LossWeights, Recipe
-from cmgan.signal import SAMPLE_RATE, compressed_spectrum
-from cmgan.study.comparison.clip import loud_excerpt
+from cmgan.signal import SAMPLE_RATE
 from cmgan.study.objective import minimiser
-from cmgan.study.objective.clips import Clips, clips_of
+from cmgan.study.objective.clips import Clips
 from cmgan.study.objective.minima import settling_from
-from cmgan.study.objective.minimiser import (
-    Start,
-    measure,
-    minimise,
-    speech_power,
-    state_of,
-    watched_iterations,
-)
+from cmgan.study.objective.minimiser import Start, measure, minimise, speech_power, watched_iterations
 from data_prep.whole_files import write_table
 
 WITHOUT_METRIC = LossWeights(metric=0.0)
@@ -40,25 +30,25 @@ METRIC_WEIGHTS = (0.05, 1.0)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One objective to minimise: its name in tables, its recipe, the loader's gain (0: each file's own), its judge.
-
-    judge: "ARM-SEED epoch N" of a frozen discriminator, empty without; `value` is what a sweep varies, else NaN.
-    """
-
-    name: str
-    recipe: Recipe
-    gain: float = 0.0
-    judge: str = ""
-    value: float = float("nan")
-
-
-@dataclass(frozen=True)
 class Judge:
     """A discriminator as it was after an epoch of a training, frozen; `name` is what tables call it."""
 
     name: str
     network: MetricDiscriminator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One objective to minimise: its name in tables, its recipe, the loader's gain (0: each file's own), its judge.
+
+    `value` is what a sweep varies, else NaN.
+    """
+
+    name: str
+    recipe: Recipe
+    gain: float = 0.0
+    judge: Judge | None = None
+    value: float = float("nan")
 
 
 def target_settings(targets: Sequence[str]) -> list[Setting]:
@@ -86,35 +76,26 @@ def swept_settings(
         other = Recipe(time_target=target, generator="mpsenet", loss_weights=WITHOUT_METRIC)
         settings += [Setting(f"paper_weights {target}", paper), Setting(f"mpsenet {target}", other)]
     tried = [(judge, "estimated", "") for judge in dict.fromkeys((*judges[:1], *judges[-1:]))]
-    for judge, seen, words in (*tried, *((judge, "reanalysed", "reanalysed ") for judge in judges[-1:])):
-        settings += [
-            Setting(
-                f"metric={weight:g} {words}{judge.name}",
-                replace(weighted(metric=weight), metric_input=seen),
-                judge=judge.name,
-            )
-            for weight in METRIC_WEIGHTS
-        ]
+    tried += [(judge, "reanalysed", "reanalysed ") for judge in judges[-1:]]
+    for judge, seen, words in tried:
+        for weight in METRIC_WEIGHTS:
+            recipe = replace(weighted(metric=weight), metric_input=seen)
+            settings.append(Setting(f"metric={weight:g} {words}{judge.name}", recipe, judge=judge))
     return settings
 
 
 def descend(
-    clips: Clips,
-    setting: Setting,
-    start: Start,
-    iterations: int,
-    scorer: PesqWorkers,
-    judge: nn.Module | None = None,
-    seen: Sequence[int] = (),
+    clips: Clips, setting: Setting, start: Start, iterations: int, scorer: PesqWorkers, watched: bool = False
 ) -> pd.DataFrame:
-    """Minimise one objective on some clips: a row per snapshot and clip. judge: the setting's network.
+    """Minimise one objective on some clips: a row per snapshot and clip; watched: with points along the way.
 
     Columns: those of `measure`, and setting, value, start, time_target, weight_real_imaginary, weight_magnitude,
     weight_time, weight_metric, judge, seconds, speech_power, speech_level (see `minima.best_scaling`).
     """
-    recipe = setting.recipe
+    recipe, judge = setting.recipe, setting.judge.network if setting.judge else None
     placed = clips.with_gain(setting.gain) if setting.gain else clips
-    snapshots = minimise(placed, recipe, start, iterations, {0, settling_from(iterations), *seen}, judge)
+    seen = {0, settling_from(iterations), *(watched_iterations(iterations) if watched else ())}
+    snapshots = minimise(placed, recipe, start, iterations, seen, judge)
     frame = pd.DataFrame(measure(placed, recipe, snapshots, scorer, judge))
     public = vars(recipe.loss_weights) if recipe.generator == "tscnet" else {}
     powers = speech_power(clips, stft_settings(recipe.generator, Budget()))
@@ -123,7 +104,7 @@ def descend(
         setting=setting.name,
         value=setting.value,
         start=start,
-        judge=setting.judge,
+        judge=setting.judge.name if setting.judge else "",
         time_target=recipe.time_target,
         **{f"weight_{name}": weight for name, weight in public.items()},
         seconds=clips.clean.shape[-1] / SAMPLE_RATE,
@@ -138,36 +119,30 @@ def run_descents(
     starts: Sequence[Start],
     iterations: int,
     scorer: PesqWorkers,
-    judges: Sequence[Judge] = (),
     watched: bool = False,
     report: Callable[[str], None] = print,
     parts: Path | None = None,
 ) -> pd.DataFrame:
-    """The tables of `descend` of all settings, starts and batches; watched: with points along the way.
+    """The tables of `descend` of all settings, starts and batches.
 
     Settings that come to the same objective, such as the published time weight as a dose, are minimised once.
     parts: a folder that takes every finished table, and gives it back when it is asked for again, also after an
     interruption; its name depends on the clips' samples, the setting, the judge's weights and the minimiser's code.
     """
-    seen = watched_iterations(iterations) if watched else ()
-    networks = {judge.name: judge.network for judge in judges}
     done: dict[str, pd.DataFrame] = {}
     frames = []
     for setting in settings:
-        judge = networks.get(setting.judge)
-        for start in starts:
-            for clips in batches:
-                key = _digest(clips, setting, start, iterations, watched, judge)
-                file = parts / f"{key}.csv" if parts else None
-                if key not in done and file and file.is_file():
-                    done[key] = pd.read_csv(file).fillna({"pesq_reason": ""})
-                elif key not in done:
-                    done[key] = descend(clips, setting, start, iterations, scorer, judge, seen)
-                    if file:
-                        write_table(done[key], file)
-                frames.append(
-                    done[key].assign(setting=setting.name, value=setting.value, judge=setting.judge)
-                )
+        for start, clips in product(starts, batches):
+            key = _digest(clips, setting, start, iterations, watched)
+            file = parts / f"{key}.csv" if parts else None
+            if key not in done and file and file.is_file():
+                done[key] = pd.read_csv(file).fillna({"pesq_reason": ""})
+            elif key not in done:
+                done[key] = descend(clips, setting, start, iterations, scorer, watched)
+                if file:
+                    write_table(done[key], file)
+            judge = setting.judge.name if setting.judge else ""
+            frames.append(done[key].assign(setting=setting.name, value=setting.value, judge=judge))
         report(f"{setting.name}: done")
     return pd.concat(frames, ignore_index=True)
 
@@ -188,46 +163,12 @@ def load_judges(training: Path, names: Iterable[str]) -> list[Judge]:
     return judges
 
 
-@dataclass(frozen=True)
-class ClipStations:
-    """One clip's estimates by name, each as after a network's pass, and where its loudest part begins, in seconds."""
-
-    clip: str
-    start: float
-    states: dict[str, Forward]
-
-
-def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> ClipStations:
-    """Stations of one clip's descents from its noisy excerpt, to be seen and heard, as after a network's pass.
-
-    `noisy`; `clean`; `at its best`, after `best_iteration` of the published objective's descent; `minimum` of the
-    published objective; `minimum, normalised`. The excerpt is `clip.loud_excerpt`'s.
-    """
-    excerpt, start = loud_excerpt(pair)
-    clips = clips_of([excerpt])
-    published, normalised = target_settings(("published", "normalised"))
-    way = minimise(clips, published.recipe, "noisy", iterations, (0, best_iteration))
-    stations = {shot.iteration: shot.estimate for shot in way}
-    stft = stft_settings("tscnet", Budget())
-    estimates = {
-        "noisy": stations[0],
-        "clean": compressed_spectrum(clips.clean, stft),
-        "at its best": stations[best_iteration],
-        "minimum": stations[iterations],
-        "minimum, normalised": minimise(clips, normalised.recipe, "noisy", iterations)[-1].estimate,
-    }
-    states = {name: state_of(clips, estimate, stft) for name, estimate in estimates.items()}
-    return ClipStations(pair.id, start, states)
-
-
-def _digest(
-    clips: Clips, setting: Setting, start: Start, iterations: int, watched: bool, judge: nn.Module | None
-) -> str:
+def _digest(clips: Clips, setting: Setting, start: Start, iterations: int, watched: bool) -> str:
     """Names a descent by everything that decides it."""
     code = Path(minimiser.__file__).read_bytes() + Path(losses.__file__).read_bytes()
     text = repr((setting.recipe, setting.gain, start, iterations, watched, clips.names))
     digest = hashlib.sha256(code + text.encode())
-    tensors = [clips.clean, clips.noisy, clips.gains, *(judge.state_dict().values() if judge else ())]
-    for tensor in tensors:
+    weights = setting.judge.network.state_dict().values() if setting.judge else ()
+    for tensor in (clips.clean, clips.noisy, clips.gains, *weights):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]

@@ -61,6 +61,12 @@ def minima(path: pd.DataFrame, part: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def ends_of(ends: pd.DataFrame, part: str, setting: str, start: str = "noisy") -> pd.DataFrame:
+    """The minima (minima.csv) of one part, setting and start, by clip."""
+    chosen = (ends["part"] == part) & (ends["setting"] == setting) & (ends["start"] == start)
+    return ends[chosen].set_index("clip")
+
+
 def best_scaling(weights: LossWeights, power: float, level: float, target_gain: float) -> tuple[float, float]:
     """Gain and objective of the best estimate that is the clean speech times a number a, in closed form.
 
@@ -162,11 +168,8 @@ def settings_frame(ends: pd.DataFrame) -> pd.DataFrame:
 
 def starts_apart(table: pd.DataFrame, setting: str) -> pd.Series:
     """PESQ at the minimum from the noisy start − that from the clean one, by clip."""
-    ends = table[(table["part"] == DESCENT) & (table["setting"] == setting)]
-    by_start = ends.pivot(index="clip", columns="start", values="pesq")
-    if not set(STARTS) <= set(by_start):
-        return pd.Series(dtype=float)
-    return (by_start["noisy"] - by_start["clean"]).dropna()
+    noisy, clean = (ends_of(table, DESCENT, setting, start)["pesq"] for start in STARTS)
+    return (noisy - clean).dropna()
 
 
 def largest_harmless_weight(table: pd.DataFrame, margin: float) -> float:
@@ -174,10 +177,8 @@ def largest_harmless_weight(table: pd.DataFrame, margin: float) -> float:
 
     All smaller swept weights must be harmless too; NaN where none is.
     """
-    sweep = table[table["part"] == SWEEP]
-    best = sweep.loc[sweep["setting"] == "normalised"].set_index("clip")["pesq"]
-    harmless = np.nan
-    weights = sweep[sweep["setting"].str.startswith("time_weight=")]
+    best, harmless = ends_of(table, SWEEP, "normalised")["pesq"], np.nan
+    weights = table[(table["part"] == SWEEP) & table["setting"].str.startswith("time_weight=")]
     for value, rows in weights.sort_values("value").groupby("value"):
         if (best - rows.set_index("clip")["pesq"]).mean() > margin:
             break

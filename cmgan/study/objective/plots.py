@@ -6,12 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
-from cmgan.study.comparison.clip import one_clip, view_rows
 from cmgan.study.figure_files import TEXT_WIDTH
-from cmgan.study.objective.experiments import ClipStations
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.statistics import seed_interval
 
@@ -32,7 +30,7 @@ def objective_descent(frame: pd.DataFrame) -> Figure:
         len(PANELS), len(starts), figsize=(TEXT_WIDTH, 4.8), sharex="col", sharey="row", squeeze=False
     )
     for column, start in enumerate(starts):
-        for axis, (quantity, label) in zip(grid[:, column], PANELS.items(), strict=True):
+        for axis, (quantity, name) in zip(grid[:, column], PANELS.items(), strict=True):
             for setting, rows in frame[frame["start"] == start].groupby("setting", sort=False):
                 look = {"color": arm_style(STYLE_OF[setting])["color"], "linestyle": LINES[setting]}
                 # A descent that starts at its minimum has an objective of 0, which no logarithm shows.
@@ -40,21 +38,17 @@ def objective_descent(frame: pd.DataFrame) -> Figure:
                 for _, way in rows.groupby("clip"):
                     axis.plot(way["loss_total"], way[quantity], linewidth=0.5, alpha=0.3, **look)
                 mean = rows.groupby("iteration")[["loss_total", quantity]].mean()
-                axis.plot(mean["loss_total"], mean[quantity], linewidth=2, **look)
+                label = f"{setting} target"
+                axis.plot(mean["loss_total"], mean[quantity], linewidth=2, label=label, **look)
                 axis.plot(*mean.iloc[0], "o", color=look["color"], markersize=4)
             axis.set_xscale("log")
             if column == 0:
-                axis.set_ylabel(label)
+                axis.set_ylabel(name)
         clips = frame.loc[frame["start"] == start, "clip"].nunique()
         grid[0, column].set_title(f"from the {start} speech, n = {clips} clips")
         grid[0, column].invert_xaxis()
     figure.supxlabel("objective that is minimised (lower is further to the right)")
-    settings = list(frame["setting"].unique())
-    handles = [
-        Line2D([], [], color=arm_style(STYLE_OF[name])["color"], linestyle=LINES[name], linewidth=2)
-        for name in settings
-    ]
-    labels = [f"{name} target" for name in settings]
+    handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
@@ -67,38 +61,26 @@ def objective_doses(frame: pd.DataFrame) -> Figure:
     """
     figure, grid = plt.subplots(2, 2, figsize=(TEXT_WIDTH, 3.9), sharey="row", sharex="col")
     best = frame[frame["sweep"] == "normalised"]
-    for column, (sweep, label) in enumerate(
-        (
-            ("gain", "gain that the loader applies (time weight 0.2)"),
-            ("time weight", "weight of the time loss (each file's gain)"),
-        )
-    ):
+    sweeps = {
+        "gain": "gain that the loader applies (time weight 0.2)",
+        "time weight": "weight of the time loss (each file's gain)",
+    }
+    for axes, (sweep, label) in zip(grid.T, sweeps.items(), strict=True):
         rows = frame[frame["sweep"] == sweep]
-        for axis, quantity in zip(grid[:, column], ("pesq", "gain"), strict=True):
+        for axis, quantity in zip(axes, ("pesq", "gain"), strict=True):
             _dose_curve(axis, rows, quantity)
-            axis.axhline(best[quantity].mean(), color=arm_style("normalised_target")["color"], linestyle="--")
+            level, colour = best[quantity].mean(), arm_style("normalised_target")["color"]
+            axis.axhline(level, color=colour, linestyle="--", label="normalised target")
             if sweep == "gain":
                 axis.set_xscale("log", base=2)
                 axis.set_xticks(rows["value"].unique(), [f"{value:g}" for value in rows["value"].unique()])
         scaled = rows.groupby("value")["predicted_gain"].mean()
-        grid[1, column].plot(
-            scaled.index, scaled, color="0.3", linestyle=":", marker="x", label="clean speech, only scaled"
-        )
-        grid[1, column].set_xlabel(label)
+        look = {"color": "0.3", "linestyle": ":", "marker": "x"}
+        axes[1].plot(scaled.index, scaled, label="theory: clean speech, only scaled", **look)
+        axes[1].set_xlabel(label)
     grid[0, 0].set_ylabel("PESQ at the minimum")
     grid[1, 0].set_ylabel("gain at the minimum")
-    clips = frame.loc[frame["sweep"] != "normalised", "clip"].nunique()
-    handles = [
-        Line2D([], [], color=arm_style("published")["color"], marker="o", markersize=3),
-        Line2D([], [], color=arm_style("normalised_target")["color"], linestyle="--"),
-        Line2D([], [], color="0.3", linestyle=":", marker="x"),
-    ]
-    labels = [
-        f"published target, mean and 95 % interval, n = {clips} clips",
-        "normalised target",
-        "theory: clean speech, only scaled",
-    ]
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
@@ -135,61 +117,37 @@ def objective_plane(frame: pd.DataFrame) -> Figure:
     networks = frame[frame["kind"] == "network"]
     descents = frame[frame["kind"] == "descent"]
     for axis, (quantity, label) in zip(axes, PANELS.items(), strict=True):
-        for (arm, _), rows in networks.groupby(["label", "seed"], sort=False):
+        for (arm, _), rows in networks.sort_values("order").groupby(["label", "seed"], sort=False):
             style = arm_style(arm)
-            rows = rows.sort_values("order")
             axis.plot(rows["objective"], rows[quantity], color=style["color"], linewidth=0.7, alpha=0.6)
             last = rows.iloc[-1]
             axis.plot(last["objective"], last[quantity], style["marker"], color=style["color"], markersize=4)
-        for setting, rows in descents.groupby("label", sort=False):
-            rows = rows.sort_values("order")
-            axis.plot(
-                rows["objective"],
-                rows[quantity],
-                color="0.15",
-                linestyle=LINES[setting],
-                linewidth=1.6,
-            )
+        for setting, rows in descents.sort_values("order").groupby("label", sort=False):
+            look = {"color": "0.15", "linestyle": LINES[setting], "linewidth": 1.6}
+            axis.plot(rows["objective"], rows[quantity], **look)
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.invert_xaxis()
         axis.set(title=label)
     figure.supxlabel("published objective without its metric term (lower is what training asks for)")
-    arms = list(networks["label"].unique())
-    handles = [Line2D([], [], color="0.15", linestyle=LINES[name]) for name in descents["label"].unique()]
-    handles += [
-        Line2D([], [], color=arm_style(arm)["color"], marker=arm_style(arm)["marker"], markersize=4)
-        for arm in arms
-    ]
-    labels = [f"descent, {name} target" for name in descents["label"].unique()] + list(map(arm_label, arms))
+    targets, arms = descents["label"].unique(), networks["label"].unique()
+    styles = [{"color": "0.15", "linestyle": LINES[name]} for name in targets]
+    styles += [{"marker": "o", "markersize": 4} | arm_style(arm) | {"linestyle": "-"} for arm in arms]
+    handles = [Line2D([], [], **style) for style in styles]
+    labels = [f"descent, {name} target" for name in targets] + list(map(arm_label, arms))
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 
-def objective_clip(frame: pd.DataFrame) -> Figure:
-    """One clip's spectrum as written against its waveform's, at stations of the descents; frame of `views_of`."""
-    return one_clip(frame)
-
-
-def views_of(stations: ClipStations) -> pd.DataFrame:
-    """The stations but the noisy one, around the clip's loudest part, as `one_clip` draws them."""
-    shown = {name: state for name, state in stations.states.items() if name != "noisy"}
-    rows = [view_rows(name, state, stations.start) for name, state in shown.items()]
-    return pd.concat(rows, ignore_index=True).assign(id=stations.clip)
-
-
 def _dose_curve(axis: Axes, rows: pd.DataFrame, quantity: str) -> None:
-    colour = arm_style("published")["color"]
     table = rows.pivot(index="value", columns="clip", values=quantity)
-    axis.plot(table.index, table, color=colour, linewidth=0.4, alpha=0.3)
     intervals = [seed_interval(values.dropna()) for _, values in table.iterrows()]
     means = [interval.estimate for interval in intervals]
-    spread = [
-        [interval.estimate - interval.low for interval in intervals],
-        [interval.high - interval.estimate for interval in intervals],
-    ]
-    axis.errorbar(
-        table.index, means, np.nan_to_num(spread), color=colour, marker="o", markersize=3, capsize=2
-    )
+    # Student's interval reaches equally far to both sides; that of a single clip has no end.
+    reach = np.nan_to_num([interval.high - interval.estimate for interval in intervals])
+    colour = arm_style("published")["color"]
+    label = f"published target, mean and 95 % interval, n = {table.shape[1]} clips"
+    axis.plot(table.index, table, color=colour, linewidth=0.4, alpha=0.3)
+    axis.errorbar(table.index, means, reach, color=colour, marker="o", markersize=3, capsize=2, label=label)

@@ -2,8 +2,8 @@
 
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import pandas as pd
@@ -21,11 +21,6 @@ from data_prep.whole_files import write_text
 
 # No recording, no sound, no network: what the figures and verdicts are computed from.
 KEPT = ("objective/*.csv", "objective/figures/*.csv", "training/*/epochs.csv", "data/manifest.csv")
-
-
-@dataclass(frozen=True)
-class _Root:
-    root: Path
 
 
 def keep_minima(run: Path, folder: Path) -> None:
@@ -64,7 +59,8 @@ def minima_markdown(ends: pd.DataFrame) -> str:
 def verdicts_markdown(root: Path) -> str:
     """Every prediction about the objective's minimum, judged on one run's minima, as a table."""
     claims = read_claims()
-    run = Evidence(_Root(root))
+    # Evidence on the minima reads tables only.
+    run = Evidence(SimpleNamespace(root=root))
     lines = ["| claim | prediction | rule | found | verdict |", "|---|---|---|---|---|"]
     for claim in claims.claims:
         for prediction in claim.predictions:

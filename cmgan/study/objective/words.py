@@ -9,6 +9,7 @@ from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.objective.minima import (
     DESCENT,
     SWEEP,
+    ends_of,
     largest_harmless_weight,
     setting_label,
     starts_apart,
@@ -35,21 +36,17 @@ def descent_in_words(ends: pd.DataFrame) -> list[str]:
 
 def answer_in_words(ends: pd.DataFrame) -> str:
     """The finding in two sentences, for the first lines of a report."""
-    from_clean = _of(ends, DESCENT, "published", "clean")
-    from_noisy = _of(ends, DESCENT, "published", "noisy")
-    normalised = _of(ends, DESCENT, "normalised", "noisy")
+    from_clean = ends_of(ends, DESCENT, "published", "clean")
+    from_noisy, normalised = (ends_of(ends, DESCENT, target) for target in ("published", "normalised"))
     if from_clean.empty or from_noisy.empty or normalised.empty:
         return ""
     ratio = (from_clean["loss_start"] / from_clean["loss_total"]).mean()
-    preferred = (
+    return (
         f"The published loss rates clean speech {ratio:.1f} times as bad as a signal at "
         f"{from_clean['gain'].mean():.2f} of its level with PESQ {from_clean['pesq'].mean():.2f}: "
         "minimised without any network, it takes PESQ from "
         f"{from_noisy['pesq_start'].mean():.2f} to at most {from_noisy['pesq_peak'].mean():.2f} on the way and "
-        f"{from_noisy['pesq'].mean():.2f} at its end"
-    )
-    return (
-        f"{preferred} (mean of {len(from_noisy)} clip{'s' * (len(from_noisy) != 1)}). "
+        f"{from_noisy['pesq'].mean():.2f} at its end (mean of {len(from_noisy)} clip{'s' * (len(from_noisy) != 1)}). "
         "With the clean signal scaled like the estimate in the time loss, the same loss ends at "
         f"{normalised['pesq'].mean():.2f}."
     )
@@ -107,14 +104,12 @@ def doses_in_words(ends: pd.DataFrame) -> list[str]:
 
 def settings_in_words(ends: pd.DataFrame) -> list[str]:
     """The minima of the paper's weights, of MP-SENet's objective, and with frozen discriminators."""
-    sweep = ends[ends["part"] == SWEEP]
+    others = ends["setting"].str.startswith(("paper_weights", "mpsenet", "metric"))
     lines = []
-    for setting, rows in sweep.groupby("setting", sort=False):
-        if setting.startswith(("paper_weights", "mpsenet", "metric")):
-            label = setting_label(setting)
-            lines.append(
-                f"{label[0].upper()}{label[1:]}: PESQ {_mean(rows['pesq'])}, gain {rows['gain'].mean():.2f}."
-            )
+    for setting, rows in ends[(ends["part"] == SWEEP) & others].groupby("setting", sort=False):
+        label = setting_label(setting)
+        words = f"{label[0].upper()}{label[1:]}: PESQ {_mean(rows['pesq'])}, gain {rows['gain'].mean():.2f}."
+        lines.append(words)
     return lines
 
 
@@ -145,12 +140,8 @@ def objective_in_words(run_root: Path) -> list[str]:
     if not file.is_file():
         return []
     ends = pd.read_csv(file)
-    return [
-        *descent_in_words(ends),
-        *convergence_in_words(ends),
-        *doses_in_words(ends),
-        *settings_in_words(ends),
-    ]
+    tellers = (descent_in_words, convergence_in_words, doses_in_words, settings_in_words)
+    return [line for tell in tellers for line in tell(ends)]
 
 
 def objective_answer(run_root: Path) -> str:
@@ -159,12 +150,7 @@ def objective_answer(run_root: Path) -> str:
     return answer_in_words(pd.read_csv(file)) if file.is_file() else ""
 
 
-def _of(ends: pd.DataFrame, part: str, setting: str, start: str) -> pd.DataFrame:
-    return ends[(ends["part"] == part) & (ends["setting"] == setting) & (ends["start"] == start)]
-
-
 def _mean(values: pd.Series) -> str:
     interval = seed_interval(values.dropna())
-    if not np.isfinite(interval.low):
-        return number(interval.estimate)
-    return f"{number(interval.estimate)} {bounds(interval.low, interval.high)}"
+    within = f" {bounds(interval.low, interval.high)}" if np.isfinite(interval.low) else ""
+    return number(interval.estimate) + within

@@ -20,7 +20,7 @@ def notebook_code(notebook: Path) -> str:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     cells = [cell for cell in cells if "parameters" not in cell["metadata"].get("tags", [])]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    modules = [name for source in code for name in _imports(source) if _file_of(name, root)]
+    modules = [name for source in code for name in _imports(source)]
     digest = hashlib.sha256("\0".join("".join(cell["source"]) for cell in cells).encode())
     for name in code_closure(modules, root):
         content = (root / name).read_bytes()
@@ -32,12 +32,10 @@ def code_closure(modules: list[str], root: Path) -> list[str]:
     """Files (relative to `root`, sorted) of the modules and of all own modules they import, however deep.
 
     Files beside a module, or in data/ beside it, whose names stand quoted in it belong to it (C sources, templates,
-    tables), and so do those that these name, such as headers. Raises FileNotFoundError for a module without a file.
+    tables), and so do those that these name, such as headers. A module without a file is a name of another module.
     """
     found: set[Path] = set()
-    waiting = [_file_of(module, root) for module in modules]
-    if None in waiting:
-        raise FileNotFoundError(f"no file for module {modules[waiting.index(None)]} under {root}")
+    waiting = list(filter(None, (_file_of(module, root) for module in modules)))
     while waiting:
         path = waiting.pop()
         if path in found:

@@ -4,7 +4,6 @@ import dataclasses
 import resource
 import sys
 import tempfile
-import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,18 +14,14 @@ import pandas as pd
 import torch
 import typer
 
-from cmgan.dataset import batches_per_epoch, load_pairs
+from cmgan.dataset import batches_per_epoch
 from cmgan.job_environment import prepare_process
-from cmgan.metrics.pesq import PesqWorkers
-from cmgan.models.discriminator import MetricDiscriminator
-from cmgan.models.systems import build_generator, stft_settings
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.profile import Profile
 from cmgan.study.pipeline.run import CorpusFolder, Overrides, ProfileName, checked_profile
 from cmgan.training.loop import TrainingRun, train
-from cmgan.training.validation import validate
 from data_prep.folder import assign_splits, find_recordings, limit_splits
 from data_prep.manifest import SPLITS, read_manifest
 from data_prep.synthetic import prepare_synthetic
@@ -117,29 +112,18 @@ def measured_cost(profile: Profile, folder: Path) -> Cost:
     arm = profile.arms[0]
     run = TrainingRun(manifest, folder / arm, recipe_of(arm), budget, seed=0, name=arm)
     trained = train(run, report=lambda _: None)
-    steps = pd.read_csv(trained / "steps.csv")
+    steps, logs = pd.read_csv(trained / "steps.csv"), (trained / "steps.csv", trained / "epochs.csv")
+    last_step, validated = (log.stat().st_mtime for log in logs)
     on_gpu = torch.cuda.is_available()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Cost(
         device=torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads",
         step_seconds=steps["seconds"].iloc[WARM_UP_STEPS:].median(),
-        validation_seconds=_validation_seconds(run),
+        validation_seconds=validated - last_step,
         peak_mib=(torch.cuda.max_memory_allocated() if on_gpu else peak) / 2**20,
         network_bytes=(trained / "generator.pt").stat().st_size,
         log_row_bytes=(trained / "steps.csv").stat().st_size // (len(steps) + 1),
     )
-
-
-def _validation_seconds(run: TrainingRun) -> float:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    generator = build_generator(run.recipe.generator, run.budget).to(device)
-    discriminator = MetricDiscriminator(ndf=run.budget.discriminator_width).to(device)
-    pairs = load_pairs(run.manifest, "validation")
-    stft = stft_settings(run.recipe.generator, run.budget)
-    with PesqWorkers(run.budget.pesq_workers) as scorer:
-        started = time.perf_counter()
-        validate(generator, discriminator, pairs, run.recipe, scorer, (0,), stft)
-    return (time.perf_counter() - started) / len(pairs)
 
 
 def hours(count: float) -> str:

@@ -98,6 +98,16 @@ class Profile(Budget):
         return [f"{branch}-{seed}" for branch in grown for seed in self.seeds]
 
     @property
+    def arm(self) -> str:
+        """The arm that a notebook on one training shows unless told otherwise: the first."""
+        return self.arms[0]
+
+    @property
+    def seed(self) -> int:
+        """The same for its seed."""
+        return self.seeds[0]
+
+    @property
     def objective_discriminators(self) -> list[str]:
         """ARM-SEED of the trainings whose discriminators the objective is tried with: the first."""
         return self.trainings[:1]

@@ -8,7 +8,6 @@ import fcntl
 import importlib.util
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -185,13 +184,10 @@ def work_on_part(
 
 def _redraw(root: Path, folder: Path, profile: Profile) -> None:
     """Every figure from the CSV beside it, then the report from what the run left; nothing is trained."""
+    # What draws takes seconds to load, which a run that is up to date need not wait for.
+    from cmgan.study.pipeline import run_notebook
+    from cmgan.study.report import redraw
+
+    redraw.main(folder)
     parameters = json.dumps(job_parameters(ReportParameters, profile))
-    run_notebook = [
-        "cmgan.study.pipeline.run_notebook",
-        "07_comparison_report",
-        str(folder.relative_to(root)),
-    ]
-    for words in (["cmgan.study.report.redraw", str(folder)], [*run_notebook, "--parameters", parameters]):
-        code = subprocess.run([sys.executable, "-m", *words], cwd=root, check=False).returncode
-        if code:
-            sys.exit(code)
+    run_notebook.main("07_comparison_report", folder.relative_to(root), parameters)

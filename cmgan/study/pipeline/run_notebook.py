@@ -27,12 +27,9 @@ class NotebookFailedError(RuntimeError):
 def run_notebook(notebook: Path, executed: Path, parameters: dict, shown: TextIO) -> None:
     """Execute `notebook` into `executed` (and .html beside it), its cells' output passed on to `shown`.
 
-    Raises ValueError for a parameter the notebook does not have, before it starts; NotebookFailedError when a
-    cell raises or the kernel dies: `executed` then holds the cells so far with the error.
+    Raises NotebookFailedError when a cell raises or the kernel dies: `executed` then holds the cells so far with the
+    error. A parameter that the notebook does not have is refused by its own first cell.
     """
-    known = papermill.inspect_notebook(str(notebook))
-    if unknown := sorted(set(parameters) - set(known)):
-        raise ValueError(f"{notebook} has no parameter {', '.join(unknown)}: it has {', '.join(known)}")
     executed.parent.mkdir(parents=True, exist_ok=True)
     executed.with_suffix(".html").unlink(missing_ok=True)
     try:
@@ -95,7 +92,7 @@ def main(
     notebook, executed = root / "notebooks" / f"{name}.ipynb", root / run / "notebooks" / f"{title}.ipynb"
     try:
         run_notebook(notebook, executed, json.loads(parameters), shown)
-    except (ValueError, NotebookFailedError) as error:
+    except NotebookFailedError as error:
         shown.write(f"failed: {error}\n")
         raise typer.Exit(1) from None
     seconds = time.monotonic() - started

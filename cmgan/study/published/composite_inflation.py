@@ -37,21 +37,21 @@ def composite_inflation(pairs: Sequence[UtterancePair]) -> pd.DataFrame:
     return table.assign(inflation=table["float_scale"] - table["int16_scale"])
 
 
-def mean_inflation(inflation: pd.DataFrame, seed: int) -> pd.DataFrame:
+def mean_inflation(inflation: pd.DataFrame) -> pd.DataFrame:
     """Mean inflation of each metric with its 95 % interval over utterances; frame of `composite_inflation`.
 
     One row per metric: metric, inflation, low, high, utterances.
     """
     rows = []
     for metric, group in inflation.groupby("metric", sort=False):
-        mean = mean_interval(group["inflation"], seed)
+        mean = mean_interval(group["inflation"], seed=0)
         rows.append((metric, mean.estimate, mean.low, mean.high, mean.n))
     return pd.DataFrame(rows, columns=["metric", "inflation", "low", "high", "utterances"])
 
 
 def inflation_in_words(inflation: pd.DataFrame) -> str:
     """How far the public evaluation's ratings lie above the original's; frame of `composite_inflation`."""
-    means = mean_inflation(inflation, seed=0).set_index("metric")
+    means = mean_inflation(inflation).set_index("metric")
     ratings = means.loc[list(RATINGS)]
     parts = [
         f"{metric.upper()} by {_signed(row['inflation'])} ({_signed(row['low'])} to {_signed(row['high'])})"

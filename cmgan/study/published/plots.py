@@ -89,15 +89,14 @@ def rank_reductions(reductions: pd.DataFrame) -> Figure:
         axis.set(title=TITLES[scenario].replace(", ", ",\n"), xlabel="gradient reduction")
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes[0, 0].set(ylabel="training step it was in", yticks=range(1, STEPS + 1), ylim=(0.6, STEPS + 0.4))
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
 def composite_inflation(inflation: pd.DataFrame) -> Figure:
     """How far the public evaluation moves each rating, an utterance a dot; frame of `composite_inflation`."""
     figure, axis = plt.subplots(figsize=(COLUMN_WIDTH, 2.4))
-    means = mean_inflation(inflation, seed=0).set_index("metric")
+    means = mean_inflation(inflation).set_index("metric")
     for place, metric in enumerate(RATINGS):
         changes = inflation.loc[inflation["metric"] == metric, "inflation"].dropna().to_numpy()
         # A fixed fan keeps equal dots apart without chance.

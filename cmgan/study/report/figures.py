@@ -53,7 +53,7 @@ FIGURES: dict[str, RunFigure] = {
         "column for each start, two time targets.",
     ),
     "objective_clip": RunFigure(
-        objective_plots.objective_clip,
+        clip.one_clip,
         "One clip at the published objective's minimum",
         "Compare the rows. The upper one is the estimated spectrum, which the magnitude loss and the "
         "discriminator see; the lower one is the spectrum of its waveform, which a listener gets. At the "

@@ -15,7 +15,7 @@ FAILURE_RATES = (0.0, 0.1, 0.25, CLAIMED_SKIP_SHARE, 0.9)
 
 
 def published_length(crops: pd.DataFrame) -> pd.DataFrame:
-    """The crops whose length is nearest to the published 2 s; frame of `survey_crops`."""
+    """The crops whose length is nearest to the published 2 s; frame of `scored_crops`."""
     return crops[crops["crop_seconds"] == nearest(crops["crop_seconds"], PUBLISHED_CROP_SECONDS)]
 
 
@@ -38,6 +38,8 @@ def label_samples(
             rng = np.random.default_rng([seed, 5, size])
             given = [inject_failure(batch, rate, rng)[0] for batch in order.reshape(batches, size)]
             for policy in get_args(LabelPolicy):
+                labels = [labels_from_pesq(scores, policy) for scores in given]
+                learned = [np.where(one.kept & (not one.skip), one.values, np.nan) for one in labels]
                 columns = {
                     "policy": policy,
                     "batch_size": size,
@@ -45,7 +47,7 @@ def label_samples(
                     "batch": np.repeat(np.arange(batches), size),
                     "pesq": order,
                     "failed": np.isnan(np.ravel(given)),
-                    "label": np.ravel([_learned(scores, policy) for scores in given]),
+                    "label": np.ravel(learned),
                 }
                 frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
@@ -89,9 +91,3 @@ def shown_samples(samples: pd.DataFrame) -> pd.DataFrame:
     sizes = samples["batch_size"].min(), nearest(samples["batch_size"], PUBLISHED_BATCH)
     rate = nearest(samples["failure_rate"], CLAIMED_SKIP_SHARE)
     return samples[samples["batch_size"].isin(sizes) & (samples["failure_rate"] == rate)]
-
-
-def _learned(scores: np.ndarray, policy: LabelPolicy) -> np.ndarray:
-    """Labels (B,) that enter the discriminator's loss, NaN where none does."""
-    labels = labels_from_pesq(scores, policy)
-    return np.where(labels.kept & (not labels.skip), labels.values, np.nan)

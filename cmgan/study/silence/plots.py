@@ -67,8 +67,7 @@ def failure_by_batch(batches: pd.DataFrame) -> Figure:
         axis.minorticks_off()
         axis.set(title=f"crops of {seconds:g} s", xlabel="batch size, and batches seen", ylim=(-0.03, 1.0))
     axes[0, 0].set_ylabel("share of batches with a failure")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
@@ -92,7 +91,7 @@ def failure_by_dose(shares: pd.DataFrame) -> Figure:
 
 
 def score_by_activity(crops: pd.DataFrame) -> Figure:
-    """PESQ of the noisy crops against the speech in them, failures at the foot; frame of `survey_crops`."""
+    """PESQ of the noisy crops against the speech in them, failures at the foot; frame of `scored_crops`."""
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 2.8))
     lengths = sorted(crops["crop_seconds"].unique())
     for number, seconds in enumerate(lengths):

@@ -16,7 +16,7 @@ from cmgan.metrics.pesq import SAFE_SECONDS, PesqScore, pesq_score
 from cmgan.signal import SAMPLE_RATE
 from cmgan.study.statistics import CLAIMED_SKIP_SHARE, batch_share, needed_crop_share, proportion_interval
 
-SURVEYED_UTTERANCES = 200
+SURVEYED_UTTERANCES = 200  # of each split
 PUBLISHED_CROP_SECONDS = 2.0
 PUBLISHED_BATCH = 4
 SIDES = ("reference", "estimate", "both")
@@ -30,9 +30,9 @@ _MARGIN_DB = 20.0
 _DRAWS_PER_CROP = 200
 
 
-def surveyed_pairs(manifest: Path) -> list[UtterancePair]:
-    """Utterances of the training and the test split, at most SURVEYED_UTTERANCES evenly spread over each."""
-    return [pair for split in ("train", "test") for pair in load_pairs(manifest, split, SURVEYED_UTTERANCES)]
+def pairs_of(manifest: Path, splits: Sequence[str], limit: int) -> list[UtterancePair]:
+    """Utterances of some splits, at most `limit` evenly spread over each."""
+    return [pair for split in splits for pair in load_pairs(manifest, split, limit)]
 
 
 def active_samples(clean: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def random_crops(
         yield UtterancePair(pair.id, clean, noisy), active
 
 
-def survey_crops(
+def scored_crops(
     pairs: Sequence[UtterancePair], crop_seconds: Sequence[float], crops: int, seed: int
 ) -> pd.DataFrame:
     """PESQ of noisy against clean speech on `crops` random crops of each length.
@@ -86,13 +86,9 @@ def survey_crops(
         drawn_crops = random_crops(pairs, seconds, np.random.default_rng([seed, 0, number]))
         for drawn, active in islice(drawn_crops, crops):
             power = float(np.mean(np.square(drawn.clean, dtype=np.float64)))
-            row = {
-                "crop_seconds": float(seconds),
-                "id": drawn.id,
-                "active_ms": _milliseconds(active),
-                "rms_dbfs": 10 * np.log10(power) if power > 0 else -np.inf,
-            }
-            rows.append(row | _columns(pesq_score(drawn.clean, drawn.noisy)))
+            level = 10 * np.log10(power) if power > 0 else -np.inf
+            row = {"crop_seconds": float(seconds), "id": drawn.id, "active_ms": _milliseconds(active)}
+            rows.append(row | {"rms_dbfs": level} | _columns(pesq_score(drawn.clean, drawn.noisy)))
     return pd.DataFrame(rows)
 
 
@@ -132,11 +128,6 @@ def batch_failures(survey: pd.DataFrame, batch_sizes: Sequence[int], seed: int) 
                 }
             )
     return pd.DataFrame(rows)
-
-
-def dose_crops(crops: int) -> int:
-    """Crops for `dose_response` in a survey of `crops` a length: fewer, since each costs a score a dose and side."""
-    return max(5, crops // 7)
 
 
 def dose_response(
@@ -189,8 +180,8 @@ def level_changes(
 ) -> pd.DataFrame:
     """What multiplying the reference, the estimate or both by a factor does to PESQ, on 2 s crops that have one.
 
-    One row per crop, factor and side: crop, id, side, factor, pesq (unscaled), pesq_scaled, change (scaled −
-    unscaled), pesq_reason (of the scaled signals).
+    One row per crop, factor and side: crop, id, side, factor, pesq (unscaled), pesq_scaled, change, pesq_reason
+    (of the scaled signals).
     """
     drawn_crops = random_crops(pairs, PUBLISHED_CROP_SECONDS, np.random.default_rng([seed, 3]))
     rows = []
@@ -214,16 +205,10 @@ def failure_shares(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         failed = group["pesq"].isna()
         interval = proportion_interval(int(failed.sum()), len(group))
         counts = group.loc[failed, "pesq_reason"].value_counts().sort_index()
-        row = {
-            "n": interval.n,
-            "failed": int(failed.sum()),
-            "share": interval.estimate,
-            "low": interval.low,
-            "high": interval.high,
-            "reasons": ";".join(f"{reason}:{count}" for reason, count in counts.items()),
-        }
-        rows.append(dict(zip(by, key, strict=True)) | row)
-    return pd.DataFrame(rows)
+        reasons = ";".join(f"{reason}:{count}" for reason, count in counts.items())
+        share = interval.estimate, interval.low, interval.high
+        rows.append((*key, interval.n, int(failed.sum()), *share, reasons))
+    return pd.DataFrame(rows, columns=[*by, "n", "failed", "share", "low", "high", "reasons"])
 
 
 def nearest(values: pd.Series, wanted: float) -> float:

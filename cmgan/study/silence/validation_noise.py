@@ -1,40 +1,20 @@
 """How much validation PESQ moves when nothing but the places of the random crops does."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cmgan.dataset import UtterancePair, crop, load_pairs
+from cmgan.dataset import UtterancePair, crop
 from cmgan.metrics.pesq import pesq_score
 from cmgan.signal import SAMPLE_RATE
 from cmgan.study.silence.survey import PUBLISHED_CROP_SECONDS
 from cmgan.study.statistics import Interval, mean_interval, visible_drop
-from data_prep.manifest import read_manifest, select_split
 
-SCORED_UTTERANCES = 60
+SCORED_UTTERANCES = 60  # of each split
 PUBLISHED_VALIDATION = 824  # utterances: the public code validates on the whole test split
 CLAIMED_COLLAPSE = 0.5
 EPOCH_SIZES = (1, 2, 3, 6, 12, 25, 50, 100, 200, 400, PUBLISHED_VALIDATION)
-
-
-def validated_pairs(manifest: Path) -> list[UtterancePair]:
-    """Utterances of the validation and the test split, at most SCORED_UTTERANCES evenly spread over each."""
-    return [
-        pair for split in ("validation", "test") for pair in load_pairs(manifest, split, SCORED_UTTERANCES)
-    ]
-
-
-def utterances_of_a_run(manifest: Path, limit: int) -> int:
-    """How many validation utterances training scores after an epoch; limit 0 takes the whole split."""
-    available = len(select_split(read_manifest(manifest), "validation"))
-    return min(limit or available, available)
-
-
-def crop_repeats(crops: int) -> int:
-    """Crops of each utterance in a survey of `crops` a length: fewer, since there are many utterances."""
-    return max(3, crops // 12)
 
 
 def random_crop_scores(pairs: Sequence[UtterancePair], repeats: int, seed: int) -> pd.DataFrame:
@@ -62,7 +42,7 @@ def crop_variance(scores: pd.DataFrame, seed: int) -> Interval:
     return mean_interval(scores.groupby("utterance")["pesq"].var(ddof=1), seed)
 
 
-def crop_variance_of_estimates(trainings: Sequence[pd.DataFrame], seed: int) -> Interval:
+def crop_variance_of_estimates(trainings: Sequence[pd.DataFrame]) -> Interval:
     """The same for estimates, from validation.csv of each training: how the random crop departs from the whole file.
 
     An epoch draws one crop of each utterance; the difference of its PESQ from that of the whole estimate is taken,
@@ -71,7 +51,7 @@ def crop_variance_of_estimates(trainings: Sequence[pd.DataFrame], seed: int) -> 
     stacked = pd.concat(dict(enumerate(trainings)), names=["training"]).reset_index("training")
     difference = stacked["pesq_random_crop"] - stacked["pesq"]
     variances = difference.groupby([stacked["training"], stacked["id"]]).var(ddof=1)
-    return mean_interval(variances.groupby("id").mean(), seed)
+    return mean_interval(variances.groupby("id").mean(), seed=0)
 
 
 def visible_drops(scores: pd.DataFrame, validation_utterances: int, seed: int) -> pd.DataFrame:

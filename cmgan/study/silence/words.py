@@ -68,7 +68,7 @@ def doses_in_words(shares: pd.DataFrame, responses: pd.DataFrame) -> str:
 
 
 def activity_in_words(crops: pd.DataFrame) -> str:
-    """What PESQ makes of crops with hardly any speech; frame of `survey_crops`."""
+    """What PESQ makes of crops with hardly any speech; frame of `scored_crops`."""
     little = crops["active_ms"] < LITTLE_SPEECH_MS
     failed = crops["pesq"].isna()
     return (
@@ -136,9 +136,9 @@ def noise_in_words(scores: pd.DataFrame, drops: pd.DataFrame) -> str:
     )
 
 
-def estimates_in_words(trainings: Sequence[pd.DataFrame], seed: int = 0) -> str:
+def estimates_in_words(trainings: Sequence[pd.DataFrame]) -> str:
     """How noisy random crops were in this run's validations; validation.csv of each training."""
-    variance = crop_variance_of_estimates(trainings, seed)
+    variance = crop_variance_of_estimates(trainings)
     if not variance.n:
         return "Trainings of a single epoch do not show how noisy their random crops are."
     drops = [

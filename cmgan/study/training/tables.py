@@ -215,11 +215,8 @@ class Stop(NamedTuple):
 def stops(epochs: pd.DataFrame, criterion: Criterion, patience: int) -> Stop:
     """Where early stopping ends one training, by the trainer's own rule (Recipe.patience, minimum_improvement).
 
-    epochs: columns epoch, loss_total and pesq in order. A missing value is no improvement. Raises ValueError for a
-    patience below 1.
+    epochs: columns epoch, loss_total and pesq in order. A missing value is no improvement.
     """
-    if patience < 1:
-        raise ValueError(f"patience is {patience}: use at least 1 epoch")
     numbers = epochs["epoch"].astype(int).tolist()
     sign = 1 if criterion == "loss" else -1
     best, best_epoch, waited = np.inf, numbers[0], 0

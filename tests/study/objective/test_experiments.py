@@ -1,6 +1,6 @@
 """The tables, words, figures and evidence of the objective's minima, on drawn speech."""
 
-import dataclasses
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,32 +15,28 @@ from cmgan.study.claims.effects import Evidence, MissingEvidenceError
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective import evidence, experiments, minima, plots, words
 from cmgan.study.objective.job import ObjectiveJob
+from tests.speech_like import noisy_copy, speech_like
 
 PARAMETERS = ObjectiveParameters(
     run="drawn",
     recordings="",
-    clips=0,
-    seconds=0.5,
-    sweep_seconds=0.5,
-    targets=["published", "normalised"],
-    gains=[1, 16],
-    weights=[0.02, 0.2],
-    iterations=30,
-    discriminators=["published-0"],
+    objective_clips=0,
+    objective_seconds=0.5,
+    objective_sweep_seconds=0.5,
+    objective_targets=["published", "normalised"],
+    objective_gains=[1, 16],
+    objective_weights=[0.02, 0.2],
+    objective_iterations=30,
+    objective_discriminators=["published-0"],
     threads=1,
 )
 
 
-def _pairs(count=2, samples=9000):
-    pairs = []
-    for number in range(count):
-        rng = np.random.default_rng(number)
-        time = np.arange(samples) / 16_000
-        tone = sum(np.sin(2 * np.pi * (130 + 20 * number) * k * time) / k for k in range(1, 15))
-        clean = (0.05 * tone * (np.sin(2 * np.pi * 2.5 * time) > -0.5)).astype(np.float32)
-        noise = 0.01 * rng.standard_normal(samples).astype(np.float32)
-        pairs.append(UtterancePair(f"clip{number}", clean, clean + noise))
-    return pairs
+def _pair(number):
+    rng = np.random.default_rng(number)
+    clean = 0.1 * speech_like(rng, 9000 / 16_000)
+    noisy = noisy_copy(rng, clean, 0.005)
+    return UtterancePair(f"clip{number}", clean.astype(np.float32), noisy.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +58,9 @@ def done(tmp_path_factory):
     }
     epochs.assign(**terms).to_csv(training / "epochs.csv", index=False)
     job = ObjectiveJob(PARAMETERS, root)
-    pairs = _pairs()
+    pairs = [_pair(0), _pair(1)]
     path, _ = job.descents(pairs)
-    ends = job.sweeps(pairs, path, job.judges())
+    ends = job.sweeps(pairs, path)
     return job, pairs, path, ends
 
 
@@ -96,8 +92,10 @@ def test_at_a_gain_of_1_the_published_minimum_is_the_normalised_one(done):
 def test_the_metric_term_is_part_of_the_objective_only_with_a_judge(done):
     ends = done[3]
     with_judge = ends["setting"].str.startswith("metric=")
-    assert (ends.loc[with_judge, "loss_metric"] > 0).all()
-    assert (ends.loc[~with_judge, "loss_metric"] == 0).all()
+    judged, others = ends[with_judge], ends[~with_judge]
+    assert np.allclose(judged["loss_metric"], (judged["score"] - 1) ** 2, atol=1e-5)
+    assert judged["loss_metric"].max() > 0.1
+    assert (others["loss_metric"] == 0).all()
 
 
 def test_finished_descents_are_read_again_and_not_computed(done, monkeypatch):
@@ -158,7 +156,7 @@ def test_the_stations_of_a_clip_are_written_as_sound_at_one_level(done):
     assert len(files) == len(stations.states) == 5
     levels = [np.sqrt(np.mean(soundfile.read(file)[0] ** 2)) for file in files]
     assert np.allclose(levels, levels[0], rtol=0.02)
-    assert "<audio" in job.players(stations).data
+    assert "<audio" in stations.players().data
 
 
 def test_where_pesq_failed_on_every_clip_the_first_one_is_shown():
@@ -168,11 +166,7 @@ def test_where_pesq_failed_on_every_clip_the_first_one_is_shown():
 
 
 def _evidence(job):
-    @dataclasses.dataclass(frozen=True)
-    class Results:
-        root: object
-
-    return Evidence(Results(job.root))
+    return Evidence(SimpleNamespace(root=job.root))
 
 
 def test_effects_are_over_clips_and_without_seeds(done):

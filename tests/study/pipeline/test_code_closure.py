@@ -2,7 +2,6 @@ import os
 from pathlib import Path
 
 import nbformat
-import pytest
 
 from cmgan.study.pipeline.code_closure import code_closure, notebook_code
 
@@ -18,11 +17,6 @@ def test_the_closure_leaves_out_what_a_module_does_not_import():
     files = code_closure(["cmgan.signal"], ROOT)
     assert "cmgan/signal.py" in files
     assert not any("training" in file or "study" in file for file in files)
-
-
-def test_a_module_without_a_file_is_named():
-    with pytest.raises(FileNotFoundError, match=r"cmgan\.nowhere"):
-        code_closure(["cmgan.signal", "cmgan.nowhere"], ROOT)
 
 
 def test_the_closure_holds_the_files_that_a_module_names_and_those_that_they_name():

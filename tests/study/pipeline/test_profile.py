@@ -9,14 +9,10 @@ from cmgan.study.pipeline.profile import parse_override, profile_from, read_sett
 PROFILES = Path(__file__).parents[3] / "notebooks" / "profiles"
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop"])
-def test_profiles_on_the_embedded_corpus_are_valid_as_they_are(name):
-    assert profile_from(read_settings(name, PROFILES, {})).run == name
-
-
-@pytest.mark.parametrize("name", ["study", "paper"])
-def test_profiles_on_recorded_speech_are_valid_with_a_corpus(name):
-    assert profile_from(read_settings(name, PROFILES, {"corpus_path": "speech"})).run == name
+@pytest.mark.parametrize("name", ["smoke", "laptop", "study", "paper"])
+def test_profiles_are_valid_those_on_recorded_speech_with_a_corpus(name):
+    corpus = {"corpus_path": "speech"} if name in ("study", "paper") else {}
+    assert profile_from(read_settings(name, PROFILES, corpus)).run == name
 
 
 def test_only_a_corpus_that_can_be_downloaded_needs_no_folder():

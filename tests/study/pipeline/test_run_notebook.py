@@ -22,13 +22,6 @@ def test_cells_output_is_passed_on_and_the_executed_notebook_is_kept_with_its_pa
     assert "seed is 7" in (tmp_path / "out" / "a.html").read_text()
 
 
-def test_an_unknown_parameter_is_refused_before_the_notebook_starts(tmp_path):
-    notebook = _notebook(tmp_path / "a.ipynb", "pass")
-    with pytest.raises(ValueError, match="no parameter sede: it has seed"):
-        run_notebook(notebook, tmp_path / "out.ipynb", {"sede": 7}, io.StringIO())
-    assert not (tmp_path / "out.ipynb").exists()
-
-
 def test_a_failing_cell_leaves_the_executed_copy_with_the_error_and_no_page(tmp_path):
     notebook, executed = (
         _notebook(tmp_path / "a.ipynb", "raise ValueError('p257_143.wav is short')"),

@@ -11,12 +11,11 @@ from cmgan.signal import SAMPLE_RATE
 from cmgan.study.silence.survey import (
     active_samples,
     batch_failures,
-    dose_crops,
     dose_response,
     failure_shares,
     level_changes,
     random_crops,
-    survey_crops,
+    scored_crops,
     window_of_speech,
 )
 from cmgan.study.statistics import batch_share, needed_crop_share
@@ -84,7 +83,7 @@ def pairs() -> list[UtterancePair]:
 
 
 def test_crops_of_speech_are_scored_and_crops_of_silence_are_not():
-    survey = survey_crops([speech_like("half", 4.0, 2.0, 3)], [0.5], 40, seed=0)
+    survey = scored_crops([speech_like("half", 4.0, 2.0, 3)], [0.5], 40, seed=0)
     assert survey.loc[survey["active_ms"] == 0, "pesq_reason"].eq("silent_reference").all()
     assert survey.loc[survey["active_ms"] > 200, "pesq"].notna().all()
     assert (survey["pesq"].isna() == (survey["pesq_reason"] != "")).all()
@@ -92,14 +91,14 @@ def test_crops_of_speech_are_scored_and_crops_of_silence_are_not():
 
 
 def test_survey_is_the_same_for_the_same_seed(pairs):
-    first, again, other = (survey_crops(pairs, [0.5], 6, seed) for seed in (4, 4, 5))
+    first, again, other = (scored_crops(pairs, [0.5], 6, seed) for seed in (4, 4, 5))
     pd.testing.assert_frame_equal(first, again)
     assert not first["active_ms"].equals(other["active_ms"])
 
 
 def test_one_length_does_not_depend_on_the_number_of_crops_of_another(pairs):
-    both = survey_crops(pairs, [0.5, 0.6], 3, seed=0)
-    more = survey_crops(pairs, [0.5, 0.6], 5, seed=0)
+    both = scored_crops(pairs, [0.5, 0.6], 3, seed=0)
+    more = scored_crops(pairs, [0.5, 0.6], 5, seed=0)
     first_three = more.groupby("crop_seconds").head(3).reset_index(drop=True)
     pd.testing.assert_frame_equal(both, first_three)
 
@@ -107,7 +106,7 @@ def test_one_length_does_not_depend_on_the_number_of_crops_of_another(pairs):
 @pytest.mark.parametrize("seconds", [0.0, 30.0])
 def test_length_that_pesq_cannot_take_is_refused(pairs, seconds):
     with pytest.raises(ValueError, match="crop_seconds"):
-        survey_crops(pairs, [seconds], 1, seed=0)
+        scored_crops(pairs, [seconds], 1, seed=0)
 
 
 def survey_with(failures: int, crops: int) -> pd.DataFrame:
@@ -204,11 +203,6 @@ def test_window_holds_the_dose_of_speech(frames, dose_frames, seed):
     assert np.abs(np.diff(window.astype(int), prepend=0, append=0)).sum() == (2 if dose_frames else 0)
 
 
-def test_dose_crops_never_vanish():
-    assert dose_crops(150) == 21
-    assert dose_crops(1) == 5
-
-
 def test_published_recordings_do_not_fail_at_the_length_of_training(shared_folder):
     audio = pytest.importorskip("soundfile")
     folder = shared_folder / "voicebank_demand_sample"
@@ -219,5 +213,5 @@ def test_published_recordings_do_not_fail_at_the_length_of_training(shared_folde
         )
         for path in sorted((folder / "clean").glob("*.wav"))
     ]
-    survey = survey_crops(recordings, [2.0], 25, seed=0)
+    survey = scored_crops(recordings, [2.0], 25, seed=0)
     assert survey["pesq"].notna().all()

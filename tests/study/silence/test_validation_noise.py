@@ -8,7 +8,6 @@ from cmgan.dataset import UtterancePair
 from cmgan.study.silence.validation_noise import (
     CLAIMED_COLLAPSE,
     PUBLISHED_VALIDATION,
-    crop_repeats,
     crop_variance,
     crop_variance_of_estimates,
     random_crop_scores,
@@ -90,7 +89,7 @@ def validation(epochs: int, deviation: float, seed: int) -> pd.DataFrame:
 
 def test_learning_is_no_noise_of_the_crops():
     trainings = [validation(12, 0.3, seed) for seed in range(4)]
-    variance = crop_variance_of_estimates(trainings, seed=0)
+    variance = crop_variance_of_estimates(trainings)
     assert variance.estimate == pytest.approx(0.09, rel=0.15)
     assert variance.n == 20
     assert "(4 trainings, 20 utterances)" in estimates_in_words(trainings)
@@ -103,8 +102,3 @@ def test_words_follow_the_noise():
     assert "stands out **with none of these numbers**" in loud
     assert "with 6 (this run's validation)" in quiet
     assert "with 824 (the published test split)" in quiet
-
-
-def test_repeats_never_vanish():
-    assert crop_repeats(150) == 12
-    assert crop_repeats(1) == 3
