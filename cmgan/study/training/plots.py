@@ -90,8 +90,8 @@ def mechanism(frame: pd.DataFrame) -> Figure:
         _curves(axis, frame, column, seeds=False)
         axis.set_title(LABELS[column] + RIGHT.get(column, ""))
     axes[0, 1].axhline(1, color="0.3", linestyle=":", linewidth=1)
-    axes[0, 0].set_ylabel("the enhanced speech")
-    axes[1, 0].set_ylabel("the losses: lower is better")
+    axes[0, 0].set_ylabel("enhanced speech")
+    axes[1, 0].set_ylabel("losses: lower is better")
     for axis in axes[1]:
         axis.set_ylim(bottom=0)
     axes[1, 1].set_xlabel(_epoch_label(frame) + "; bands: lowest to highest seed")
