@@ -14,12 +14,13 @@ from typing import Annotated
 import jinja2
 import pandas as pd
 import typer
+from PIL import Image
 
 from cmgan.study.branches import plots as branches_plots
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison import plots as comparison_plots
 from cmgan.study.comparison.evaluation import compare
-from cmgan.study.figure_files import STYLES, Style, draw
+from cmgan.study.figure_files import FORMATS, STYLES, Style, draw
 from cmgan.study.report.figures import FIGURES, RunFigure, figure_frames
 from cmgan.study.run_results import load_run
 from cmgan.study.training import plots as training_plots
@@ -104,9 +105,13 @@ def draw_gallery(run_root: Path, style: Style, folder: Path) -> Path:
     drawn = gallery(run_root)
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(_draw_one, style=style, folder=folder), drawn))
+    # On the page as on paper: a figure of one column is half as wide as one of two.
+    pixels = {one.name: Image.open(folder / f"{one.name}.png").width for one in drawn}
+    shares = {name: round(100 * width / max(pixels.values())) for name, width in pixels.items()}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     template = environment.get_template("gallery.html.j2")
-    page = template.render(run=run_root.resolve().name, drawn=drawn, formats=("pdf", "svg", "png", "csv"))
+    formats = (*FORMATS, "csv")
+    page = template.render(run=run_root.resolve().name, drawn=drawn, shares=shares, formats=formats)
     write_text(page, folder / "index.html")
     return folder / "index.html"
 
