@@ -16,9 +16,12 @@ QUESTION = re.compile(r"\*\*Question\.\*\*\s*(.+)")
 
 def said(sentences: str | Sequence[str], none: str = "None.") -> Markdown:
     """A sentence (Markdown) as a paragraph, several as points of a list; `none` where there is nothing to say."""
-    if isinstance(sentences, str):
-        return Markdown(sentences or none)
-    return Markdown("\n".join(f"- {sentence}" for sentence in sentences if sentence) or none)
+    said_ones = [
+        sentence for sentence in ([sentences] if isinstance(sentences, str) else sentences) if sentence
+    ]
+    if len(said_ones) > 1:
+        return Markdown("\n".join(f"- {sentence}" for sentence in said_ones))
+    return Markdown(said_ones[0] if said_ones else none)
 
 
 def numbered(sentences: Sequence[str], none: str = "None.") -> Markdown:
@@ -28,7 +31,9 @@ def numbered(sentences: Sequence[str], none: str = "None.") -> Markdown:
 
 def shown_table(frame: pd.DataFrame) -> Styler:
     """A table of text without its row numbers, set from the left."""
-    return frame.style.hide(axis="index").set_properties(**{"text-align": "left", "vertical-align": "top"})
+    left = [{"selector": "th", "props": "text-align: left; vertical-align: top"}]
+    style = frame.style.hide(axis="index").set_table_styles(left)
+    return style.set_properties(**{"text-align": "left", "vertical-align": "top"})
 
 
 def question_of(notebook: Path) -> str:

@@ -20,6 +20,7 @@ def _showing(text, *tags):
 def test_one_sentence_is_a_paragraph_several_are_points_and_none_says_so():
     assert said("One.").data == "One."
     assert said(["One.", "", "Two."]).data == "- One.\n- Two."
+    assert said(["", "One."]).data == "One."
     assert said([], none="Nothing.").data == "Nothing."
     assert said("", none="Nothing.").data == "Nothing."
     assert numbered(["One.", "Two."]).data == "1. One.\n1. Two."

@@ -55,9 +55,10 @@ def _forest(frame: pd.DataFrame) -> list[str]:
         f"{row.prediction} ({row.contrast}: {number(row.estimate, '+.2f')} {bounds(row.low95, row.high95, '+.2f')})"
         for row in apart.itertuples()
     ]
+    neither = len(frame) - len(apart) - int(inside.sum())
     return [
         f"Of {len(frame)} effects on PESQ, {len(apart)} lie with their whole 95 % interval beyond ±{MARGIN_PESQ:g}"
-        f"{f': {in_words(listed)}' if listed else ''}; {int(inside.sum())} lie within it, and the others are open."
+        f"{f': {in_words(listed)}' if listed else ''}; {int(inside.sum())} lie within it, {neither} do neither."
     ]
 
 
@@ -76,7 +77,7 @@ def _mechanism(frame: pd.DataFrame) -> list[str]:
         lines.append(
             f"Not lower for {code(best)}: {in_words(opposed)}. To lower that is not to ask for its PESQ."
             if opposed
-            else f"All their losses are lower for {code(best)}."
+            else f"All losses that are drawn are lower for {code(best)} than for {code(worst)}."
         )
     return lines
 
@@ -123,12 +124,15 @@ def _label_spread(frame: pd.DataFrame) -> list[str]:
 
 def _gradient_norms(frame: pd.DataFrame) -> list[str]:
     shares = [
-        f"{number(rows['share_above'].min(), '.1%')} to {number(rows['share_above'].max(), '.1%')} of the {network}'s"
+        f"{_span(rows['share_above'])} of the {network}'s"
         for network, rows in frame.dropna(subset="share_above").groupby("network", sort=False)
     ]
-    return [
-        f"A limit of {frame['limit'].iloc[0]:g} lies below {in_words(shares)} steps, depending on the arm."
-    ]
+    return [f"By arm, the norms of {in_words(shares)} steps exceed the limit of {frame['limit'].iloc[0]:g}."]
+
+
+def _span(shares: pd.Series) -> str:
+    low, high = (number(share, ".1%") for share in (shares.min(), shares.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 OF_THE_FRAME: dict[str, Callable[[pd.DataFrame], list[str]]] = {
