@@ -72,6 +72,9 @@ def figure_style(style: Style = PAPER) -> Iterator[None]:
 def styled(plot: PlotFunction, frame: pd.DataFrame, style: Style = PAPER) -> Figure:
     """The plot of `frame` in a style, whose `figure_style` is to hold here and where the figure is saved."""
     figure = plot(frame)
+    for axis in figure.axes:
+        # Else a notebook, which draws outside of the style, takes other ticks, for which there is no room.
+        axis.tick_params(labelsize=style.least)
     if style == PAPER:
         return figure
     width, height = figure.get_size_inches()
