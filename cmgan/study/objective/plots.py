@@ -43,6 +43,7 @@ def objective_descent(frame: pd.DataFrame) -> Figure:
                 axis.plot(mean["loss_total"], mean[quantity], linewidth=2, **look)
                 axis.plot(*mean.iloc[0], "o", color=look["color"], markersize=4)
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())
             if column == 0:
                 axis.set_ylabel(label)
         clips = frame.loc[frame["start"] == start, "clip"].nunique()

@@ -102,7 +102,8 @@ def main(
     seconds = time.monotonic() - started
     # The kernel is this process's only child that counts: its peak is the children's.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    shown.write(f"finds: {first_sentences(finding_of(executed))}\n")
+    if finding := finding_of(executed):
+        shown.write(f"finds: {first_sentences(finding)}\n")
     shown.write(f"finished in {duration(seconds)}, peak memory {peak:.0f} MiB\n")
     CsvLog(root / run / "timing.csv").append(
         {"job": title, "seconds": round(seconds, 1), "peak_mib": round(peak)}

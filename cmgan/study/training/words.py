@@ -18,10 +18,10 @@ def steps_in_words(steps: pd.DataFrame) -> str:
         for name in TOLD_LOSSES
         if pd.notna(start := steps[name].head(span).mean()) and pd.notna(end := steps[name].tail(span).mean())
     ]
-    skipped = int(steps["discriminator_skipped"].sum())
+    skipped, failed = (int(steps[name].sum()) for name in ("discriminator_skipped", "pesq_failures"))
     return (
         f"In {len(steps)} steps, {in_words(moves)} (means of the first and the last {span}). PESQ failed for "
-        f"{int(steps['pesq_failures'].sum())} crops, and the discriminator's step was skipped {skipped} "
+        f"{failed} crop{'s' * (failed != 1)}, and the discriminator's step was skipped {skipped} "
         f"time{'s' * (skipped != 1)} ({number(skipped / len(steps), '.1%')})."
     )
 
