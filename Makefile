@@ -3,7 +3,9 @@
 # make study PROFILE=study CORPUS=<folder with clean/ and noisy/>  CONFIG="epochs=2 seeds=[0]"
 # make plan             what PROFILE would cost on this machine, from a few measured steps
 # make lab              JupyterLab on the notebooks
-# make figures          redraw a finished run's figures and report, without training
+# make figures          redraw PROFILE's figures and report, without training
+# make figures RUN=results/reference STYLE=slides   all figures of a finished or kept run, drawn again in a style
+#                       (paper or slides) into RUN/figures-STYLE or OUT=<folder>, with a page that shows them
 # make bench            speed as ratios
 PYTHON  ?= python3
 PROFILE ?= laptop
@@ -12,6 +14,9 @@ CONFIG  ?=
 CORES   ?= all
 CLUSTER ?=
 SHARE   ?=
+RUN     ?=
+STYLE   ?= paper
+OUT     ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/installed
@@ -35,7 +40,11 @@ lab: $(INSTALLED)
 	@$(BIN)/jupyter lab --notebook-dir .
 
 figures: $(INSTALLED)
+ifeq ($(RUN),)
 	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --redraw --cores $(CORES)
+else
+	@$(BIN)/python -m cmgan.study.report.redraw "$(RUN)" --style "$(STYLE)" $(if $(OUT),--out "$(OUT)")
+endif
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks

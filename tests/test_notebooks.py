@@ -12,6 +12,7 @@ import pytest
 
 from cmgan.settings import declared
 from cmgan.study import notebook_parameters
+from cmgan.study.notebook_text import FINDING, question_of
 from cmgan.study.pipeline.profile import Profile, profile_from, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -88,3 +89,47 @@ def test_a_committed_notebook_carries_no_outputs(name):
         pytest.skip("not a git checkout: nothing is committed")
     cells = nbformat.reads(shown.stdout, as_version=4).cells
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def _cells(name):
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_notebook_asks_one_question_before_it_works(name):
+    first = _cells(name)[0]
+    question = question_of(ROOT / "notebooks" / f"{name}.ipynb")
+    assert first.cell_type == "markdown"
+    assert f"**Question.** {question}" in first.source
+    assert question.endswith("?")
+    assert len(question) < 150
+
+
+@pytest.mark.parametrize("name", sorted(KINDS)[:7])
+def test_a_notebook_of_a_run_has_one_finding_and_then_says_what_it_does_not_show(name):
+    cells = _cells(name)
+    (place,) = (number for number, cell in enumerate(cells) if FINDING in cell.metadata.get("tags", []))
+    assert cells[place].source.startswith("said(")
+    assert cells[place + 1].source.startswith("## What this does not show")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_figure_stands_between_what_to_look_for_and_what_it_shows(name):
+    cells = _cells(name)
+    for number, cell in enumerate(cells):
+        lines = cell.source.splitlines()
+        shows = "draw(" in cell.source or (lines[-1:] and lines[-1].startswith("show("))
+        if cell.cell_type == "code" and shows:
+            assert cells[number - 1].cell_type == "markdown"
+            # `show` of the comparison says it itself.
+            assert lines[-1].startswith("show(") or "said(" in cells[number + 1].source
+            following = [later.cell_type for later in cells[number + 1 :]]
+            assert "markdown" in following
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_cell_is_short(name):
+    code = [cell for cell in _cells(name) if cell.cell_type == "code" and "tags" not in cell.metadata]
+    bodies = [cell.source for cell in code if "import" not in cell.source]
+    assert bodies
+    assert max(len(body.splitlines()) for body in bodies) <= 12

@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
+from matplotlib.figure import Figure
 
 from cmgan.study.branches.job import BranchPlan, noisy_scores, read_plan
 from cmgan.study.branches.plots import branches
@@ -35,7 +36,7 @@ def keep(run: Path, folder: Path) -> None:
 def write_tables(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, float]:
     """Sum up the branches under `folder`/training; trunks: where theirs lie. Returns endpoints and the noisy PESQ.
 
-    Writes curves.csv, endpoints.csv (mean of the last `validations`) and the figure; noisy.csv is there already.
+    Writes curves.csv and endpoints.csv (mean of the last `validations`); noisy.csv is there already.
     Raises FileNotFoundError where there is no branch.
     """
     table = curves(folder / "training", trunks)
@@ -43,18 +44,25 @@ def write_tables(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataF
     ends = endpoints(table, validations)
     write_table(table.round(5), folder / "curves.csv")
     write_table(ends.round(5), folder / "endpoints.csv")
-    draw(branches, table.assign(noisy_pesq=noisy).round(5), folder / "figures", "branches")
     return ends, noisy
 
 
-def sum_up_run(root: Path) -> None:
-    """Write tables and figure of a run's branches; nothing where the run has none."""
+def draw_branches(folder: Path) -> Figure:
+    """The figure of curves.csv, written to `folder`/figures and returned."""
+    noisy = pd.read_csv(folder / "noisy.csv")["pesq"].mean()
+    frame = pd.read_csv(folder / "curves.csv").assign(noisy_pesq=round(noisy, 5))
+    return draw(branches, frame, folder / "figures", "branches")
+
+
+def sum_up_run(root: Path) -> Figure | None:
+    """Write tables and figure of a run's branches and return the figure; None where the run has none."""
     folder = root / "branches"
     if not (folder / "training").is_dir():
-        return
+        return None
     if not (folder / "noisy.csv").is_file():
         write_table(noisy_scores(root / "data" / "manifest.csv"), folder / "noisy.csv")
     write_tables(folder, root / "training", ENDPOINT_EPOCHS)
+    return draw_branches(folder)
 
 
 def branches_answer(root: Path) -> str:
@@ -69,6 +77,7 @@ def branches_answer(root: Path) -> str:
 def summary(folder: Path, plan: BranchPlan) -> str:
     """Everything that the kept run says, in Markdown; writes its tables, power.csv and the figure."""
     ends, noisy = write_tables(folder, folder / "training", plan.endpoint_validations)
+    draw_branches(folder)
     judged = judge(ends, len(plan.seeds))
     utterances = len(pd.read_csv(folder / "noisy.csv"))
     parts = [

@@ -42,6 +42,7 @@ def objective_descent(frame: pd.DataFrame) -> Figure:
                 axis.plot(mean["loss_total"], mean[quantity], linewidth=2, label=label, **look)
                 axis.plot(*mean.iloc[0], "o", color=look["color"], markersize=4)
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())
             if column == 0:
                 axis.set_ylabel(name)
         clips = frame.loc[frame["start"] == start, "clip"].nunique()

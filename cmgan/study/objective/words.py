@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cmgan.study.arms import arm_label
+from cmgan.study.comparison.clip import CLEAN, GAIN, HEARD, INCONSISTENCY, PESQ, WRITTEN
 from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.objective.minima import (
     DESCENT,
@@ -72,6 +74,23 @@ def convergence_in_words(ends: pd.DataFrame) -> list[str]:
                 f"{number(apart.mean(), '+.2f')}"
                 + (": they did not meet on every clip." if met < len(apart) else ".")
             )
+    return lines
+
+
+def clip_in_words(frame: pd.DataFrame) -> list[str]:
+    """What each column of a clip's figure holds, and how much of what is written cancels in the waveform (Markdown).
+
+    frame: of `comparison.clip.view_rows`, several names below one another; the clean clip is not told.
+    """
+    lines = []
+    for name, rows in frame[frame["arm"] != CLEAN].groupby("arm", sort=False):
+        values = rows.set_index("view")["value"]
+        written, heard = (10 * np.log10((10 ** (values[view] / 10)).mean()) for view in (WRITTEN, HEARD))
+        lines.append(
+            f"{arm_label(name)}: PESQ {number(values[PESQ])}, gain {number(values[GAIN])}, inconsistency "
+            f"{number(values[INCONSISTENCY])}; the spectrum of its waveform lies {number(written - heard, '.1f')} dB "
+            "below the one that is written."
+        )
     return lines
 
 

@@ -21,6 +21,7 @@ import yaml
 
 from cmgan.progress import duration
 from cmgan.study.notebook_parameters import ReportParameters, job_parameters
+from cmgan.study.notebook_text import finding_of, first_sentences
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
 from cmgan.study.pipeline.snakemake_run import make
@@ -68,10 +69,18 @@ def main(
             f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds",
             flush=True,
         )
-        if not make_files([]):
-            print(f"Nothing to do: {report} is up to date.")
-            return
-    print(f"Done in {duration(time.monotonic() - started)}. The report: {report}")
+        jobs = make_files([])
+    print("\n".join(answer(folder)))
+    print(f"Done in {duration(time.monotonic() - started)}." if jobs else "Nothing to do: all is up to date.")
+    print(f"The report: {report}")
+
+
+def answer(folder: Path) -> list[str]:
+    """What the run found, from its executed notebooks, in a line for the loss and one for the claims."""
+    titles = {"The loss": "03_objective", "The claims": "07_comparison_report"}
+    files = {title: folder / "notebooks" / f"{name}.ipynb" for title, name in titles.items()}
+    found = {title: finding_of(file) for title, file in files.items() if file.is_file()}
+    return [f"{title}: {first_sentences(text)}" for title, text in found.items() if text]
 
 
 def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Profile:

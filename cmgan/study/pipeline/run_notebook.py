@@ -17,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from cmgan.csv_log import CsvLog
 from cmgan.job_environment import prepare_process
 from cmgan.progress import duration
+from cmgan.study.notebook_text import finding_of, first_sentences, question_of
 from cmgan.study.paths import repository_root
 
 
@@ -88,8 +89,8 @@ def main(
     # The kernel, a process of its own, starts with it.
     prepare_process()
     started = time.monotonic()
-    shown.write("started\n")
     notebook, executed = root / "notebooks" / f"{name}.ipynb", root / run / "notebooks" / f"{title}.ipynb"
+    shown.write(f"asks: {question_of(notebook)}\n")
     try:
         run_notebook(notebook, executed, json.loads(parameters), shown)
     except NotebookFailedError as error:
@@ -98,6 +99,8 @@ def main(
     seconds = time.monotonic() - started
     # The kernel is this process's only child that counts: its peak is the children's.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    if finding := finding_of(executed):
+        shown.write(f"finds: {first_sentences(finding)}\n")
     shown.write(f"finished in {duration(seconds)}, peak memory {peak:.0f} MiB\n")
     CsvLog(root / run / "timing.csv").append(
         {"job": title, "seconds": round(seconds, 1), "peak_mib": round(peak)}

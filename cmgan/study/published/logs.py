@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binom
 
+from cmgan.study.published.plots import FAMILIES, code_family
 from cmgan.study.statistics import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO, proportion_interval
 
 LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
@@ -171,6 +172,17 @@ def validation_in_words(results: pd.DataFrame) -> str:
         f"validation loss goes from {loss.iloc[0]:.4f} to {loss.iloc[-1]:.4f} and never leaves {loss.min():.4f} to "
         f"{loss.max():.4f}."
     )
+
+
+def results_in_words(results: pd.DataFrame) -> str:
+    """The best published PESQ by version of the code (Markdown); frame of `read_results`."""
+    known = results[results["pesq"].notna()]
+    best = {
+        family: f"{label} at most {rows['pesq'].max():.2f} ({len(rows)} result{'s' * (len(rows) != 1)})"
+        for family, (label, _) in FAMILIES.items()
+        if len(rows := known[known["code_version"].map(code_family) == family])
+    }
+    return f"Published PESQ by version of the code: {'; '.join(best.values())}."
 
 
 def _read(file: Path, columns: tuple[str, ...], numeric: tuple[str, ...]) -> pd.DataFrame:

@@ -13,12 +13,13 @@ from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
 from cmgan.study.paths import repository_root
 from cmgan.study.report.figures import figure_frames
+from cmgan.study.report.kept_notebooks import keep_notebooks
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.run_results import load_run
 from data_prep.whole_files import write_table, write_text
 
-# Tables, figures and settings; no audio, no generator, no executed notebook, which name paths.
+# Tables, figures and settings; no audio, no generator.
 KEPT = (
     "timing.csv",
     "training/*/*.csv",
@@ -34,11 +35,11 @@ KEPT = (
     "evidence/**/*.csv",
     "report/figures/one_clip.csv",
 )
-TEXT = {".csv", ".json", ".yaml", ".html", ".md", ".svg", ".tex"}
+TEXT = {".csv", ".json", ".yaml", ".html", ".md", ".svg", ".tex", ".ipynb"}
 
 
 def keep_run(run: Path, folder: Path) -> Path:
-    """Copy what a finished run found to `folder` and write its report there again; returns the report.
+    """Copy what a finished run found, and how, to `folder` and write its report there again; returns the report.
 
     Recordings are named in data/manifest.csv without the folders above them, and the corpus by its folder's name.
     Judged anew by the rules of this checkout. Raises FileNotFoundError for a run that is not finished, ValueError
@@ -55,7 +56,11 @@ def keep_run(run: Path, folder: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     settings = yaml.safe_load((run / "profile.yaml").read_text())
-    machine_paths = {str(run.resolve()), str(repository_root()), settings["corpus_path"]} - {""}
+    checkout = str(repository_root())
+    # What stands for each path of this machine in the notebooks.
+    places = {str(run.resolve()): f"results/{settings['run']}", f"{checkout}/": "", checkout: "."}
+    if settings["corpus_path"]:
+        places[settings["corpus_path"]] = Path(settings["corpus_path"]).name
     settings["corpus_path"] = Path(settings["corpus_path"]).name
     write_text(yaml.safe_dump(settings, sort_keys=False), folder / "profile.yaml")
     manifest = pd.read_csv(run / "data" / "manifest.csv")
@@ -63,9 +68,11 @@ def keep_run(run: Path, folder: Path) -> Path:
         manifest[column] = ["/".join(Path(path).parts[-3:]) for path in manifest[column]]
     write_table(manifest, folder / "data" / "manifest.csv")
     report = report_again(folder)
+    keep_notebooks(run, folder, settings["seeds"][0], places)
     for file in (file for file in folder.rglob("*") if file.suffix in TEXT):
-        for path in machine_paths:
-            if path in file.read_text():
+        text = file.read_text()
+        for path in places:
+            if path in text:
                 raise ValueError(f"{file} names {path}: do not publish it as it is")
     return report
 
@@ -91,7 +98,7 @@ def main(
         ),
     ],
 ) -> None:
-    """Keep what a run found, fit to be published: tables, figures and the report."""
+    """Keep what a run found, fit to be published: tables, figures, executed notebooks and the report."""
     try:
         report = report_again(folder) if run == folder else keep_run(run, folder)
     except (OSError, ValueError) as error:

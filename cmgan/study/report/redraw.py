@@ -1,15 +1,87 @@
-"""Draw a run's figures again from their CSV files alone: python -m cmgan.study.report.redraw results/RUN."""
+"""Draw a run's figures again from its CSV files alone: python -m cmgan.study.report.redraw RUN --style slides.
+
+Without a style, where they are; in a style, all into one folder with a page that shows them.
+"""
 
 import sys
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import jinja2
 import pandas as pd
 import typer
+from PIL import Image
 
-from cmgan.study.figure_files import draw
-from cmgan.study.report.figures import FIGURES
+from cmgan.study.branches import plots as branches_plots
+from cmgan.study.claims.verdicts import judge_run
+from cmgan.study.comparison import plots as comparison_plots
+from cmgan.study.comparison.evaluation import compare
+from cmgan.study.figure_files import FORMATS, STYLES, Style, draw
+from cmgan.study.report.figures import FIGURES, RunFigure, figure_frames
+from cmgan.study.run_results import load_run
+from cmgan.study.training import plots as training_plots
+from data_prep.whole_files import write_text
+
+# Figures that no report shows, and words for those that stand in a notebook alone, by the name of their files.
+BESIDE_THE_REPORT = {
+    "corpus": RunFigure(
+        FIGURES["corpus"].plot,
+        "The corpus",
+        "How long the utterances of each split are, a dot an utterance, and how noisy.",
+        "Dots of durations by split, and bars of utterances by signal-to-noise ratio.",
+    ),
+    "example": RunFigure(
+        FIGURES["example"].plot,
+        "One utterance, clean and noisy",
+        "Compressed magnitudes, as the network sees them, on one colour scale.",
+        "Two spectrograms side by side.",
+    ),
+    "steps": RunFigure(
+        training_plots.step_curves,
+        "One training, step by step",
+        "Every loss term and the generator's gradient norm, thin, with running means, bold; a skipped step is a gap.",
+        "Six line charts against step.",
+    ),
+    "epochs": RunFigure(
+        training_plots.epoch_curves,
+        "One training, epoch by epoch",
+        "Means over the validation utterances: does PESQ fall while the magnitude loss still improves?",
+        "Six line charts against epoch.",
+    ),
+    "courses": RunFigure(
+        FIGURES["courses"].plot,
+        "What runs logged by epoch",
+        "A circle marks a run's highest PESQ: what did the losses do to its right?",
+        "Line charts of PESQ and losses against epoch, a line a run.",
+    ),
+    "branches": RunFigure(
+        branches_plots.branches,
+        "Branches: one switch, and what it does to a network",
+        "All branches of a column share their past up to the dotted line; from there they differ in one thing. Thin "
+        "lines are seeds, bold ones their means.",
+        "PESQ, gain, inconsistency and objective against training steps, a column a trunk.",
+    ),
+}
+EACH_UTTERANCE = RunFigure(
+    comparison_plots.improvement_by_utterance,
+    "One network, utterance by utterance",
+    "A dot above the diagonal is an utterance that the network made better.",
+    "Scatter plots of enhanced against noisy scores for four metrics.",
+)
+TEMPLATES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One figure of a gallery: the name of its files, its words, the numbers it is drawn from."""
+
+    name: str
+    figure: RunFigure
+    frame: pd.DataFrame
 
 
 def redraw_run(run_root: Path) -> list[Path]:
@@ -25,17 +97,92 @@ def redraw_run(run_root: Path) -> list[Path]:
     return files
 
 
+def draw_gallery(run_root: Path, style: Style, folder: Path) -> Path:
+    """Draw all figures of a finished or kept run into `folder`, on all cores; returns index.html, which shows them.
+
+    Each is a PDF, an SVG, a PNG and the CSV it is drawn from. Raises FileNotFoundError for a run that has none.
+    """
+    drawn = gallery(run_root)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(_draw_one, style=style, folder=folder), drawn))
+    # On the page as on paper: a figure of one column is half as wide as one of two.
+    pixels = {one.name: Image.open(folder / f"{one.name}.png").width for one in drawn}
+    shares = {name: round(100 * width / max(pixels.values())) for name, width in pixels.items()}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    template = environment.get_template("gallery.html.j2")
+    formats = (*FORMATS, "csv")
+    page = template.render(run=run_root.resolve().name, drawn=drawn, shares=shares, formats=formats)
+    write_text(page, folder / "index.html")
+    return folder / "index.html"
+
+
+def gallery(run_root: Path) -> list[Drawn]:
+    """Every figure of a run in the order of its notebooks, from the CSV files beside its figures.
+
+    Of a run that kept its tables without figures, those of the comparison. Raises FileNotFoundError without either.
+    """
+    files = {file: _figure_of(file) for file in sorted(run_root.rglob("figures/*.csv"))}
+    known = {file: figure for file, figure in files.items() if figure is not None}
+    if known:
+        repeated = Counter(file.stem for file in known)
+        drawn = [
+            Drawn(_name(file, run_root, repeated[file.stem] > 1), figure, pd.read_csv(file))
+            for file, figure in known.items()
+        ]
+    else:
+        try:
+            results = load_run(run_root)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{run_root} has neither figure data nor trainings: give the folder of a finished or kept run, e.g. "
+                "results/reference"
+            ) from None
+        frames = figure_frames(results, compare(results), judge_run(results))
+        drawn = [Drawn(name, FIGURES[name], frame) for name, frame in frames.items()]
+    order = [id(figure) for figure in (*FIGURES.values(), *BESIDE_THE_REPORT.values(), EACH_UTTERANCE)]
+    return sorted(drawn, key=lambda one: order.index(id(one.figure)))
+
+
+def _figure_of(file: Path) -> RunFigure | None:
+    """What draws a CSV file of RUN/STEP/figures; None for a file of no figure that is known."""
+    if file.parts[-3] == "evaluation":
+        return EACH_UTTERANCE
+    return BESIDE_THE_REPORT.get(file.stem) or FIGURES.get(file.stem)
+
+
+def _name(file: Path, run_root: Path, repeated: bool) -> str:
+    """The name of a figure's files; where several of a run have one name, with the folders it comes from."""
+    folders = [part for part in file.relative_to(run_root).parent.parts if part != "figures"]
+    return "-".join([*folders, file.stem]) if repeated or folders[:1] == ["evaluation"] else file.stem
+
+
 def _redraw(file: Path) -> None:
     draw(FIGURES[file.stem].plot, pd.read_csv(file), file.parent, file.stem)
 
 
-def main(run: Annotated[Path, typer.Argument(help="the run's folder, e.g. results/laptop")]) -> None:
-    """Redraw the figures of a run from their CSV files."""
+def _draw_one(one: Drawn, style: Style, folder: Path) -> None:
+    draw(one.figure.plot, one.frame, folder, one.name, style)
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="the run's folder, e.g. results/laptop")],
+    style: Annotated[str, typer.Option(help=f"{' or '.join(STYLES)}: all figures into one folder")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="that folder, RUN/figures-STYLE where none is given")
+    ] = None,
+) -> None:
+    """Redraw the figures of a run from their CSV files: where they are, or in a style into one folder."""
     try:
-        files = redraw_run(run)
+        if not (style or out):
+            files = redraw_run(run)
+            print(f"Drawn again: {', '.join(str(file.relative_to(run).with_suffix('')) for file in files)}")
+            return
+        name = style or "paper"
+        if name not in STYLES:
+            sys.exit(f"error: unknown style {name!r}: use {' or '.join(STYLES)}")
+        print(f"Drawn: {draw_gallery(run, STYLES[name], out or run / f'figures-{name}')}")
     except FileNotFoundError as error:
         sys.exit(f"error: {error}")
-    print(f"Drawn again: {', '.join(str(file.relative_to(run).with_suffix('')) for file in files)}")
 
 
 if __name__ == "__main__":

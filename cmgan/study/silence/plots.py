@@ -107,7 +107,9 @@ def score_by_activity(crops: pd.DataFrame) -> Figure:
     axis.axhline(1.0, color="0.5", linewidth=0.8)
     axis.set_yticks([0.8, 1, 2, 3, 4], ["failed", "1", "2", "3", "4"])
     axis.set(xlabel="active speech in the crop (ms)", ylabel="PESQ of noisy speech", ylim=(0.6, 4.7))
-    figure.legend(loc="outside upper center", ncols=len(lengths), frameon=False, handletextpad=0.1)
+    figure.legend(
+        loc="outside upper center", ncols=len(lengths), frameon=False, handletextpad=0.1, markerscale=2
+    )
     return figure
 
 
@@ -131,7 +133,9 @@ def label_scatter(samples: pd.DataFrame) -> Figure:
     axes[0, 0].set(ylim=(FOOT - 0.07, 1.06), yticks=[FOOT, 0, 0.5, 1])
     axes[0, 0].set_yticklabels(["none", "0", "0.5", "1"])
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False, handletextpad=0.1)
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=4, frameon=False, handletextpad=0.1, markerscale=2
+    )
     return figure
 
 

@@ -20,6 +20,7 @@ EPOCH_TERMS = ("pesq", "gain", "ssnr", "inconsistency", "phase_error", "loss_mag
 RIGHT = {"pesq": ": higher is better", "gain": ": 1 is right", "inconsistency": ": 0 is right"}
 PANELS = (*SPEECH, *LOSSES)
 RUNNING_MEAN_STEPS = 20
+DECADE = 10  # values that span less are drawn on a linear axis
 # More arms than this in one panel cannot be told apart.
 OVERLAID_ARMS = 6
 PANEL_COLUMNS = 4
@@ -27,14 +28,15 @@ PANEL_COLUMNS = 4
 
 def step_curves(steps: pd.DataFrame) -> Figure:
     """Loss terms and gradient norm of one run against step, with running means; gaps where a step was skipped."""
-    figure, axes = plt.subplots(2, 3, figsize=(TEXT_WIDTH, 3.4), sharex=True)
+    figure, axes = plt.subplots(2, 3, figsize=(TEXT_WIDTH, 3.7), sharex=True)
     for axis, column in zip(axes.flat, (*STEP_LOSSES, "gradient_norm_generator"), strict=True):
         values = steps[column]
         axis.plot(steps["step"], values, color="0.75", linewidth=0.6)
         axis.plot(steps["step"], values.rolling(RUNNING_MEAN_STEPS, min_periods=1).mean(), color="C0")
-        axis.set_title(f"{LABELS[column]} (n = {values.count()} steps)")
-        if values.min() > 0:
+        axis.set_title(f"{LABELS[column]}\n(n = {values.count()} steps)")
+        if 0 < DECADE * values.min() < values.max():
             axis.set_yscale("log")
+            axis.yaxis.set_minor_formatter(NullFormatter())
     for axis in axes[-1]:
         axis.set_xlabel("step")
     return figure
@@ -90,8 +92,8 @@ def mechanism(frame: pd.DataFrame) -> Figure:
         _curves(axis, frame, column, seeds=False)
         axis.set_title(LABELS[column] + RIGHT.get(column, ""))
     axes[0, 1].axhline(1, color="0.3", linestyle=":", linewidth=1)
-    axes[0, 0].set_ylabel("the enhanced speech")
-    axes[1, 0].set_ylabel("the losses: lower is better")
+    axes[0, 0].set_ylabel("enhanced speech")
+    axes[1, 0].set_ylabel("losses: lower is better")
     for axis in axes[1]:
         axis.set_ylim(bottom=0)
     axes[1, 1].set_xlabel(_epoch_label(frame) + "; bands: lowest to highest seed")

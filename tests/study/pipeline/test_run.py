@@ -1,11 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
 from cmgan.study.pipeline.profile import profile_from
 from cmgan.study.pipeline.run import (
+    answer,
     checked_profile,
     part_of_run,
     placement,
@@ -97,3 +99,19 @@ def test_the_parts_of_a_run_are_all_of_it_and_share_nothing():
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(ValueError, match="use i/n"):
         shared_out(checked_profile(ROOT, "laptop", "", []), share)
+
+
+def test_the_answer_of_a_run_is_what_its_notebooks_found_about_the_loss_and_the_claims(tmp_path):
+    for name, text in (
+        ("03_objective", "It *asks* for it."),
+        ("07_comparison_report", "2 claims: 2 supported."),
+    ):
+        output = nbformat.v4.new_output("display_data", data={"text/markdown": text})
+        cell = nbformat.v4.new_code_cell("", metadata={"tags": ["finding"]}, outputs=[output])
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "notebooks" / f"{name}.ipynb")
+    assert answer(tmp_path) == ["The loss: It asks for it.", "The claims: 2 claims: 2 supported."]
+
+
+def test_a_run_whose_notebooks_are_not_there_has_no_answer(tmp_path):
+    assert answer(tmp_path) == []

@@ -1,9 +1,10 @@
 import io
+from pathlib import Path
 
 import nbformat
 import pytest
 
-from cmgan.study.pipeline.run_notebook import NotebookFailedError, run_notebook
+from cmgan.study.pipeline.run_notebook import NotebookFailedError, main, run_notebook
 
 
 def _notebook(path, *cells):
@@ -39,3 +40,25 @@ def test_a_dead_kernel_marks_the_executed_copy(tmp_path):
     with pytest.raises(NotebookFailedError, match="kernel died"):
         run_notebook(notebook, executed, {}, io.StringIO())
     assert "kernel died" in nbformat.read(executed, as_version=4).cells[0].source
+
+
+def test_a_notebook_says_what_it_asks_as_it_starts_and_what_it_finds_as_it_ends(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "notebooks").mkdir()
+    notebook = _notebook(
+        tmp_path / "notebooks" / "01_asking.ipynb",
+        "from IPython.display import Markdown\nprint('works')",
+        "Markdown('**Yes**, it does.')",
+    )
+    cells = nbformat.read(notebook, as_version=4)
+    cells.cells.insert(0, nbformat.v4.new_markdown_cell("# 1. Asking\n\n**Question.** Does it?\n\nMore."))
+    cells.cells[-1].metadata["tags"] = ["finding"]
+    nbformat.write(cells, notebook)
+    (tmp_path / "notebooks" / "Snakefile").touch()
+    monkeypatch.chdir(tmp_path)
+    main("01_asking", Path("results/run"), "{}", "")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "[01_asking] asks: Does it?"
+    assert lines.index("[01_asking] works") < lines.index("[01_asking] finds: Yes, it does.")
+    assert "\x1b" not in "".join(lines)

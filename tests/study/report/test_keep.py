@@ -1,5 +1,6 @@
 import shutil
 
+import nbformat
 import pandas as pd
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from cmgan.study.report.keep import keep_run
 from cmgan.study.report.page import write_report
 from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run
+from tests.study.report.executed import write_executed
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,10 @@ def finished(tmp_path_factory):
         manifest[f"{kind}_path"] = [f"/home/someone/speech/test/{kind}/{name}.wav" for name in manifest["id"]]
     manifest.to_csv(root / "data" / "manifest.csv", index=False)
     (root / "training" / "published-0" / "generator.pt").write_bytes(b"network")
+    for name in ("01_data_preparation", "04_training-published-0", "04_training-published-1"):
+        write_executed(
+            root / "notebooks" / f"{name}.ipynb", f"prepared /home/someone/speech under {root}/data\n"
+        )
     results = load_run(root)
     compared, judged = compare(results), judge_run(results)
     figures = draw_figures(figure_frames(results, compared, judged), root / "report" / "figures")
@@ -35,9 +41,19 @@ def test_a_kept_run_has_its_report_and_tables_but_no_network_and_no_path_of_the_
     kept = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     assert report in kept
     assert tmp_path / "kept" / "training" / "published-0" / "epochs.csv" in kept
-    assert not [path for path in kept if path.suffix in {".pt", ".wav", ".ipynb"}]
+    assert not [path for path in kept if path.suffix in {".pt", ".wav"}]
     assert not [path for path in kept if b"/home/someone" in path.read_bytes()]
     assert load_run(tmp_path / "kept").arms == load_run(finished).arms
+
+
+def test_executed_notebooks_are_kept_of_one_seed_with_names_for_paths(finished, tmp_path):
+    keep_run(finished, tmp_path / "kept")
+    kept = {
+        file.stem: nbformat.read(file, as_version=4) for file in (tmp_path / "kept" / "notebooks").iterdir()
+    }
+    assert sorted(kept) == ["01_data_preparation", "04_training-published-0"]
+    (cell,) = kept["01_data_preparation"].cells
+    assert cell.outputs[0].text == f"prepared speech under results/{finished.name}/data\n"
 
 
 def test_a_path_left_in_a_table_is_refused_by_name(finished, tmp_path):

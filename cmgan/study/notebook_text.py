@@ -1,0 +1,69 @@
+"""What a notebook says: sentences and tables as it shows them; its question and its finding, read from the file."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from IPython.display import Markdown
+from pandas.io.formats.style import Styler
+
+# Tag of the one cell whose output answers the notebook's question.
+FINDING = "finding"
+QUESTION = re.compile(r"\*\*Question\.\*\*\s*(.+)")
+
+
+def said(sentences: str | Sequence[str], none: str = "None.") -> Markdown:
+    """A sentence (Markdown) as a paragraph, several as points of a list; `none` where there is nothing to say."""
+    said_ones = [
+        sentence for sentence in ([sentences] if isinstance(sentences, str) else sentences) if sentence
+    ]
+    if len(said_ones) > 1:
+        return Markdown("\n".join(f"- {sentence}" for sentence in said_ones))
+    return Markdown(said_ones[0] if said_ones else none)
+
+
+def numbered(sentences: Sequence[str], none: str = "None.") -> Markdown:
+    """Sentences (Markdown) as a numbered list; `none` where there is nothing to say."""
+    return Markdown("\n".join(f"1. {sentence}" for sentence in sentences) or none)
+
+
+def shown_table(frame: pd.DataFrame) -> Styler:
+    """A table of text without its row numbers, set from the left."""
+    left = [{"selector": "th", "props": "text-align: left; vertical-align: top"}]
+    style = frame.style.hide(axis="index").set_table_styles(left)
+    return style.set_properties(**{"text-align": "left", "vertical-align": "top"})
+
+
+def question_of(notebook: Path) -> str:
+    """The notebook's question as plain text in one line, empty where it asks none."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "markdown" and (found := QUESTION.search(cell.source)):
+            return _plain(found[1])
+    return ""
+
+
+def finding_of(executed: Path) -> str:
+    """What the cell tagged `finding` showed, as plain text in one line; empty where there is none."""
+    for cell in nbformat.read(executed, as_version=4).cells:
+        if FINDING in cell.metadata.get("tags", []):
+            shown = [output.data for output in cell.get("outputs", []) if "data" in output]
+            return _plain(" ".join(data["text/markdown"] for data in shown if "text/markdown" in data))
+    return ""
+
+
+def first_sentences(text: str, longest: int = 400) -> str:
+    """As many whole sentences of a text as have `longest` characters together, the first in any case."""
+    first, *others = re.split(r"(?<=[.?!]) (?=[A-Z])", text)
+    for sentence in others:
+        if len(first) + 1 + len(sentence) > longest:
+            break
+        first = f"{first} {sentence}"
+    return first
+
+
+def _plain(markdown: str) -> str:
+    """Without emphasis, code marks and list marks, on one line."""
+    lines = (re.sub(r"^(-|\d+\.) ", "", line.strip()) for line in markdown.splitlines())
+    return re.sub(r"[*`]", "", " ".join(filter(None, lines)))

@@ -1,0 +1,108 @@
+"""Executed notebooks made fit to be published: figures small and embedded, no sound, no path of the machine."""
+
+import base64
+import io
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from PIL import Image
+
+from data_prep.whole_files import write_text
+
+# Notebooks that a run executes once for each arm and seed; of these the first seed is kept.
+FOR_EACH_TRAINING = ("04_training", "05_evaluation")
+WIDEST_PIXELS, COLOURS = 900, 256
+NOT_KEPT = "Sound is not kept here: execute the notebook to hear it."
+# Files of a kernel's cells, which warnings name.
+CELL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
+
+
+def keep_notebooks(run: Path, folder: Path, seed: int, places: Mapping[str, str]) -> list[Path]:
+    """Write the run's executed notebooks to folder/notebooks, fit to be published; returns the files.
+
+    seed: whose trainings and evaluations are kept, of all arms. places: what stands for each path of the machine.
+    """
+    kept = []
+    for file in sorted((run / "notebooks").glob("*.ipynb")):
+        if file.stem.startswith(FOR_EACH_TRAINING) and not file.stem.endswith(f"-{seed}"):
+            continue
+        notebook = publishable(nbformat.read(file, as_version=4), places)
+        target = folder / "notebooks" / file.name
+        write_text(nbformat.writes(notebook) + "\n", target)
+        kept.append(target)
+    return kept
+
+
+def publishable(notebook: NotebookNode, places: Mapping[str, str]) -> NotebookNode:
+    """A copy of an executed notebook with its words, tables and figures, and nothing of the machine that executed it.
+
+    places: what stands for each path; the longest are replaced first.
+    """
+    machine = {str(Path(sys.prefix)): "python", str(Path.home()): "~", tempfile.gettempdir(): "tmp"}
+    # A service's home may be the root of the file system, which begins every path.
+    named = {path: name for path, name in (machine | dict(places)).items() if path != "/"}
+    ordered = sorted(named.items(), key=lambda place: -len(place[0]))
+    cells = [_publishable_cell(cell, ordered) for cell in notebook.cells]
+    metadata = {
+        name: notebook.metadata[name] for name in ("kernelspec", "language_info") if name in notebook.metadata
+    }
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def shrunk(png: bytes, widest: int = WIDEST_PIXELS) -> bytes:
+    """A PNG of at most `widest` pixels across and a palette of 256 colours; the given one where that is smaller."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    if image.width > widest:
+        image = image.resize((widest, round(image.height * widest / image.width)), Image.Resampling.LANCZOS)
+    written = io.BytesIO()
+    image.quantize(COLOURS).save(written, format="PNG", optimize=True)
+    return min(png, written.getvalue(), key=len)
+
+
+def _publishable_cell(cell: NotebookNode, places: Sequence[tuple[str, str]]) -> NotebookNode:
+    tags = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+    if cell.cell_type != "code":
+        return nbformat.v4.new_markdown_cell(cell.source, id=cell.id, metadata=tags)
+    outputs = [kept for output in cell.outputs if (kept := _publishable_output(output, places)) is not None]
+    return nbformat.v4.new_code_cell(
+        _placed(cell.source, places),
+        id=cell.id,
+        metadata=tags,
+        execution_count=cell.execution_count,
+        outputs=outputs,
+    )
+
+
+def _publishable_output(output: NotebookNode, places: Sequence[tuple[str, str]]) -> NotebookNode | None:
+    """The output without paths, sound and metadata; None for what is of no use to a reader."""
+    if output.output_type == "stream":
+        if output.name == "stderr":
+            return None
+        return nbformat.v4.new_output("stream", name=output.name, text=_placed(output.text, places))
+    if output.output_type == "error":
+        return None
+    data = dict(output.data)
+    if "data:audio" in data.get("text/html", "") or any(kind.startswith("audio/") for kind in data):
+        data = {"text/markdown": NOT_KEPT, "text/plain": NOT_KEPT}
+    if "image/png" in data:
+        small = base64.b64encode(shrunk(base64.b64decode(data["image/png"]))).decode()
+        data = {"image/png": small, "text/plain": data.get("text/plain", "")}
+    data.pop("application/vnd.jupyter.widget-view+json", None)
+    # In the letters of an image a short path could stand by chance.
+    data = {
+        kind: _placed(value, places) if kind.startswith("text/") else value for kind, value in data.items()
+    }
+    count = {"execution_count": output.execution_count} if output.output_type == "execute_result" else {}
+    return nbformat.v4.new_output(output.output_type, data=data, **count)
+
+
+def _placed(text: str, places: Sequence[tuple[str, str]]) -> str:
+    text = CELL_FILE.sub("cell", text)
+    for path, name in places:
+        text = text.replace(path, name)
+    return text
