@@ -58,6 +58,7 @@ class DataParameters(NotebookParameters):
 
     corpus: Corpus
     corpus_path: str
+    speaker_pattern: str
     seed: Annotated[int, FromRun(setting="corpus_seed")]
     train_utterances: int
     validation_utterances: int

@@ -57,7 +57,13 @@ def prepare_corpus(parameters: DataParameters, report: Callable[[str], None] = p
     if parameters.corpus == "synthetic":
         prepare_synthetic(output, parameters.seed, counts)
     elif parameters.corpus == "folder":
-        prepare_folder(Path(parameters.corpus_path), output, parameters.seed, limits)
+        prepare_folder(
+            Path(parameters.corpus_path),
+            output,
+            parameters.seed,
+            limits,
+            speaker_pattern=parameters.speaker_pattern,
+        )
     elif parameters.corpus == "voicebank":
         folder = Path(parameters.corpus_path or repository_root() / DOWNLOADED)
         if not parameters.corpus_path:
@@ -145,6 +151,8 @@ def check_published_scores(scores: pd.DataFrame, pairs: list[UtterancePair]) -> 
 
 
 def _check_settings(there: dict, parameters: DataParameters, output: Path) -> None:
+    # A corpus of an earlier version was made without a pattern.
+    there = {"speaker_pattern": ""} | there
     differences = [
         f"{name} {there.get(name)} there, {value} asked for"
         for name, value in asdict(parameters).items()
