@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Self
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,22 +30,16 @@ class WorkerError(RuntimeError):
 
 # No library pool fits: a crash breaks ProcessPoolExecutor for good and makes multiprocessing.Pool wait for ever, both
 # import the caller's main module, torch included, and no pool in the lock file limits the time of a call.
-class ProcessPool:
+class ProcessPool(AbstractContextManager):
     """Calls a function in `workers` processes, started at once; POSIX only. A context manager.
 
     function: "module:name", imported by each process; its arguments and results are pickled. A call that takes
     more than `timeout_s` seconds, or ends its process, gets WorkerError, and the process is replaced. With 0
     workers `submit` calls in this process, without a limit. Processes end with the pool, and when the parent ends,
-    however it does. Raises ValueError for bad settings.
+    however it does.
     """
 
     def __init__(self, function: str, workers: int, timeout_s: float | None = None) -> None:
-        if workers < 0:
-            raise ValueError(
-                f"workers is {workers}: use 0 to call in this process, or the number of processes"
-            )
-        if timeout_s is not None and timeout_s <= 0:
-            raise ValueError(f"timeout_s is {timeout_s}: use a positive number of seconds, or None")
         self._settings = (function, timeout_s or 0.0)
         self._inline = None if workers else _imported(function)
         self._closed = False
@@ -65,9 +59,6 @@ class ProcessPool:
         done: Future = Future()
         done.set_result(self._inline(*arguments))
         return done
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End all processes now; calls not yet begun are cancelled."""

@@ -20,13 +20,13 @@ from cmgan.models.conformer import share_batch_norms
 from cmgan.models.discriminator import MetricDiscriminator
 from cmgan.models.systems import build_generator, stft_settings
 from cmgan.progress import Progress
+from cmgan.torch_files import load_whole, save_whole
 from cmgan.training.accelerator import Tracker, accelerator_for, collected, tracking
 from cmgan.training.checkpoints import (
     TrainingState,
     load_state,
     random_state,
     save_state,
-    save_whole,
     start_from,
 )
 from cmgan.training.run import (
@@ -261,7 +261,7 @@ class Training:
         if not (due and run.recipe.loss_weights.metric and self.context.accelerator.is_main_process):
             return
         path = run.unfinished / DISCRIMINATORS
-        kept = torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else {}
+        kept = load_whole(path) if path.is_file() else {}
         weights = extract_model_from_parallel(state.discriminator).state_dict()
         # Epochs after this one are of a part that an interruption undid.
         kept = {epoch: before for epoch, before in kept.items() if epoch < state.epoch}

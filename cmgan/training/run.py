@@ -1,11 +1,12 @@
 """A training run: what it trains on, how and how long, and the folder that it works in and ends in."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cmgan.recipe import Budget, Recipe, recorded_budget
+from data_prep.manifest import sha256_of
+from data_prep.whole_files import write_text
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
@@ -42,13 +43,13 @@ class TrainingRun:
         branch = {"validation_steps": self.validation_steps} if self.validation_steps else {}
         if self.trunk:
             branch["trunk"] = json.loads((self.trunk / "config.json").read_text())
-            branch["trunk_state_sha256"] = _digest(self.trunk / STATE)
+            branch["trunk_state_sha256"] = sha256_of(self.trunk / STATE)
         return branch | {
             "name": self.name,
             "seed": self.seed,
             "recipe": asdict(self.recipe),
             "budget": asdict(self.budget),
-            "manifest_sha256": _digest(self.manifest),
+            "manifest_sha256": sha256_of(self.manifest),
         }
 
     @property
@@ -89,8 +90,7 @@ def make_working_folder(run: TrainingRun) -> None:
     if config.exists() and config.read_text() != identity:
         for leftover in run.unfinished.iterdir():
             leftover.unlink()
-    run.unfinished.mkdir(parents=True, exist_ok=True)
-    config.write_text(identity)
+    write_text(identity, config)
 
 
 def move_results_up(run: TrainingRun) -> None:
@@ -102,10 +102,6 @@ def move_results_up(run: TrainingRun) -> None:
     for leftover in run.unfinished.iterdir():
         leftover.unlink()
     run.unfinished.rmdir()
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _flat(nested: dict, prefix: str = "") -> dict[str, object]:

@@ -120,11 +120,3 @@ def test_a_function_that_cannot_be_imported_is_an_error_not_a_wait(capfd):
     ):
         pool.submit().result()
     assert "no_such_function" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("workers", "timeout_s", "message"), [(-1, None, "workers is -1"), (1, 0.0, "timeout_s")]
-)
-def test_senseless_settings_are_refused(workers, timeout_s, message):
-    with pytest.raises(ValueError, match=message):
-        ProcessPool("tests.metrics.scoring_doubles:process_id", workers, timeout_s)
