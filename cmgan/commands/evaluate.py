@@ -8,7 +8,7 @@ import typer
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
 
 if TYPE_CHECKING:
-    from cmgan.study.statistics import Interval
+    from cmgan.statistics import Interval
 
 EPILOG = epilog(
     "cmgan evaluate clean/ enhanced/ --csv scores.csv",
@@ -36,7 +36,7 @@ def evaluate(
     """
     from cmgan.metrics.evaluation import SCORES, evaluate_files
     from cmgan.metrics.speech import METRICS
-    from cmgan.study.statistics import mean_interval
+    from cmgan.statistics import mean_interval
     from data_prep.whole_files import write_table
 
     with input_errors():

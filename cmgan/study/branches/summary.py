@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import typer
 
+from cmgan.statistics import seed_interval
 from cmgan.study.branches.job import BranchPlan, read_plan
 from cmgan.study.branches.plots import branches
 from cmgan.study.branches.tables import TRUNK, Judged, curves, differences, endpoints, judge, power
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import draw
-from cmgan.study.statistics import seed_interval
 from data_prep.whole_files import write_table, write_text
 
 LOGS = ("config.json", "epochs.csv", "validation.csv")

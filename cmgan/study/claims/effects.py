@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from cmgan.statistics import cautious_interval, mean_interval, proportion_interval
 from cmgan.study.run_results import RunResults
-from cmgan.study.statistics import cautious_interval, mean_interval, proportion_interval
 
 Scale = Literal["pesq", "share", "relative", "plain", "outcome"]
 SHOWN_LEVEL = 0.95

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import norm, ttest_ind
 
 from cmgan.recipe import Budget
+from cmgan.statistics import HEALTHY_BAND, batch_share, paired_table, visible_drop
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.claims.effects import (
     SHOWN_LEVEL,
@@ -22,7 +23,6 @@ from cmgan.study.claims.effects import (
 from cmgan.study.comparison.words import FELL, HELD, fall_verdicts
 from cmgan.study.published.logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
 from cmgan.study.run_results import NOISY
-from cmgan.study.statistics import HEALTHY_BAND, batch_share, paired_table, visible_drop
 from cmgan.study.training.tables import Criterion, fall_by_utterance, pesq_falls, stops
 
 # Steps of the published training: 120 epochs of 11,572 utterances in batches of 4.

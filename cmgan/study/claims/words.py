@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import FAMILY_ERROR, Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
 from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.report.tables import Table
-from cmgan.study.statistics import MARGIN_PESQ
 
 STYLES: dict[Scale, str] = {
     "pesq": "+.2f",

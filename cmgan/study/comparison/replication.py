@@ -16,11 +16,11 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
+from cmgan.statistics import MARGIN_PESQ, cluster_rank_correlation, seed_interval
 from cmgan.study.arms import ARMS, arm_label, arm_style
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import TEXT_WIDTH, draw
 from cmgan.study.paths import evaluation_table, found_arms_and_seeds, training_folder
-from cmgan.study.statistics import MARGIN_PESQ, cluster_rank_correlation, seed_interval
 from cmgan.study.training.tables import LABELS
 from data_prep.whole_files import write_table, write_text
 

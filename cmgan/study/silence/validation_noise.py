@@ -9,8 +9,8 @@ import pandas as pd
 from cmgan.dataset import UtterancePair, crop, load_pairs
 from cmgan.metrics.pesq import pesq_score
 from cmgan.signal import SAMPLE_RATE
+from cmgan.statistics import Interval, mean_interval, visible_drop
 from cmgan.study.silence.survey import PUBLISHED_CROP_SECONDS
-from cmgan.study.statistics import Interval, mean_interval, visible_drop
 from data_prep.manifest import read_manifest, select_split
 
 SCORED_UTTERANCES = 60

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from cmgan.recipe import Budget
+from cmgan.statistics import batch_share
 from cmgan.study.claims.effects import Effect, Evidence, Missing, effect_of_share, effect_of_values
 from cmgan.study.claims.rules import Prediction, Rule
 from cmgan.study.run_results import RunResults, load_run
-from cmgan.study.statistics import batch_share
 from tests.simulated_run import simulate_run
 
 LEVEL = 0.99
