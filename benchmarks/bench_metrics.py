@@ -17,7 +17,7 @@ from cmgan.metrics.evaluation import available_cores, evaluate_waveforms
 from cmgan.metrics.intelligibility import stoi
 from cmgan.metrics.pesq import PesqWorkers
 from cmgan.metrics.snr import segmental_snr, si_sdr
-from data_prep.audio import TOLERATED_SECONDS, read_audio
+from data_prep.audio import read_audio
 from tests.oracles.metrics import loop_llr, loop_segmental_snr, loop_stoi, loop_wss
 from tests.speech_like import RATE, noisy_copy, speech_like
 
@@ -50,10 +50,7 @@ def _pairs() -> list[Pair]:
     """Clips of real speech where there are some, else synthetic ones: float64, scale ±1."""
     if SAMPLE.is_dir():
         names = [path.name for path in sorted((SAMPLE / "clean").glob("*.wav"))[:CLIPS]]
-        read = [
-            [read_audio(SAMPLE / kind / name, tolerated_seconds=TOLERATED_SECONDS) for name in names]
-            for kind in ("clean", "noisy")
-        ]
+        read = [[read_audio(SAMPLE / kind / name) for name in names] for kind in ("clean", "noisy")]
         shorter = [min(map(len, pair)) for pair in zip(*read, strict=True)]
         return [
             (clean[:samples].astype(np.float64), noisy[:samples].astype(np.float64))

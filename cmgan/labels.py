@@ -49,9 +49,7 @@ def labels_from_pesq(pesq: np.ndarray, policy: LabelPolicy) -> Labels:
         return Labels(np.full_like(scores, shared), everyone, skip=False)
     if policy == "fill":
         return Labels(np.where(succeeded, scores, INVENTED_LABEL), everyone, skip=False)
-    if policy == "mask":
-        return Labels(scores, succeeded, skip=False)
-    raise ValueError(f"unknown label policy {policy!r}: use skip_batch, batch_mean, mask or fill")
+    return Labels(scores, succeeded, skip=False)
 
 
 @dataclass(frozen=True)

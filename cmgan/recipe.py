@@ -49,7 +49,7 @@ class Recipe:
 
     time_target: TimeTarget = "normalised"
     labels: LabelPolicy = "mask"
-    injected_failure_rate: float = 0.0
+    injected_failure_rate: Annotated[float, Setting("share of batches", least=0)] = 0.0
     metric_input: MetricInput = "estimated"
     loss_weights: LossWeights = field(default_factory=LossWeights)
     gradient_clip: float = 0.0
@@ -58,24 +58,15 @@ class Recipe:
     patience: int = 0
     minimum_improvement: float = 1e-4
     shuffled_labels: bool = False
-    batch_size: int = 0
-    recording_rms: float = 0.0
+    batch_size: Annotated[int, Setting("0 takes the budget's", least=0)] = 0
+    recording_rms: Annotated[float, Setting("0 leaves recordings as they are", least=0)] = 0.0
 
     def __post_init__(self) -> None:
-        _check_choice("time_target", self.time_target, TimeTarget)
-        _check_choice("labels", self.labels, LabelPolicy)
-        _check_choice("metric_input", self.metric_input, MetricInput)
-        _check_choice("generator", self.generator, GeneratorName)
-        if not 0 <= self.injected_failure_rate <= 1:
+        check_settings(self)
+        if self.injected_failure_rate > 1:
             raise ValueError(
                 f"injected_failure_rate is {self.injected_failure_rate}: use a share from 0 to 1"
             )
-        if not 0 <= self.recording_rms < float("inf"):
-            raise ValueError(
-                f"recording_rms is {self.recording_rms:g}: use a positive number, or 0 for as it is"
-            )
-        if self.batch_size < 0:
-            raise ValueError(f"batch_size is {self.batch_size}: use at least 1, or 0 for the budget's")
 
 
 @dataclass(frozen=True)
@@ -148,9 +139,3 @@ def recorded_budget(config: Mapping[str, Any]) -> Budget:
 def budget_for(recipe: Recipe, budget: Budget) -> Budget:
     """The budget with the recipe's own batch size, where it has one."""
     return dataclasses.replace(budget, batch_size=recipe.batch_size or budget.batch_size)
-
-
-def _check_choice(name: str, value: str, choices: type) -> None:
-    allowed = choices.__args__
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}: use one of {', '.join(allowed)}")

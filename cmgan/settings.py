@@ -1,6 +1,7 @@
 """Settings: fields of a data class whose annotations say what they mean and which values they take."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple, get_args, get_origin
 
@@ -45,5 +46,7 @@ def check_settings(settings: object) -> None:
             raise ValueError(f"{name} is {value!r}: use a value of type {kind.__name__}{hint}")
         if choices and value not in choices:
             raise ValueError(f"{name} is {value!r}: use one of {', '.join(choices)}")
+        if is_number and not math.isfinite(value):
+            raise ValueError(f"{name} is {value}: use a finite number")
         if said.least is not None and value < said.least:
             raise ValueError(f"{name} is {value}: use at least {said.least:g} ({said.meaning})")

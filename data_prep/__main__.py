@@ -33,6 +33,13 @@ def main(
     ] = None,
     validation: Annotated[int | None, typer.Option(min=1, help="validation utterances, likewise")] = None,
     test: Annotated[int | None, typer.Option(min=1, help="test utterances, likewise")] = None,
+    speaker_pattern: Annotated[
+        str,
+        typer.Option(
+            help="folder: regular expression whose one group is the speaker in a file's path below clean/, such as "
+            "'^([^_]+)_'; without it the speaker is guessed"
+        ),
+    ] = "",
     resample: Annotated[
         bool, typer.Option(help="convert recordings of other sample rates to 16 kHz")
     ] = False,
@@ -47,6 +54,8 @@ def main(
         raise typer.BadParameter("give --path with folder and voicebank, and not with synthetic")
     if resample and corpus is not Corpus.FOLDER:
         raise typer.BadParameter("--resample is for --corpus folder; the others are 16 kHz in any case")
+    if speaker_pattern and corpus is not Corpus.FOLDER:
+        raise typer.BadParameter("--speaker-pattern is for --corpus folder; the others name their speakers")
     if download and corpus is not Corpus.VOICEBANK:
         raise typer.BadParameter("--download is for --corpus voicebank")
     counts = {"train": train, "validation": validation, "test": test}
@@ -57,14 +66,18 @@ def main(
         if corpus is Corpus.SYNTHETIC:
             manifest = prepare_synthetic(output, seed, UTTERANCES | asked, workers=workers)
         elif corpus is Corpus.FOLDER:
-            manifest = prepare_folder(path, output, seed, asked, resample=resample, workers=workers)
+            manifest = prepare_folder(
+                path, output, seed, asked, speaker_pattern=speaker_pattern, resample=resample, workers=workers
+            )
         else:
             manifest = prepare_voicebank(path, output, seed, asked, workers=workers)
     except (ValueError, OSError, SpeechError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
         raise typer.Exit(1) from error
     utterances = read_manifest(manifest)
     typer.echo(f"wrote {manifest}")
+    named = len({item.speaker for item in utterances})
+    typer.echo(f"speakers recognised: {named}, such as {utterances[0].speaker} of {utterances[0].id}")
     for split in SPLITS:
         members = [item for item in utterances if item.split == split]
         minutes = sum(item.seconds for item in members) / 60

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
@@ -14,16 +14,15 @@ from tqdm.contrib.concurrent import thread_map
 
 from data_prep.audio import (
     SAMPLE_RATE,
-    TOLERATED_SECONDS,
     AudioError,
-    check_pair,
+    files_by_name,
     read_audio,
     read_header,
+    read_together,
     write_audio,
 )
 from data_prep.manifest import SPLITS, Utterance, sha256_of, write_manifest
 
-AUDIO_SUFFIXES = (".flac", ".wav")
 _SHOWN = 3
 _SPLIT_WORDS = {"test": "test", "valid": "validation", "dev": "validation", "train": "train"}
 _CORPUS_SPEAKER = re.compile(r"^([ps]\d{3})_")
@@ -49,24 +48,33 @@ class Recording:
     note: str = ""
 
 
-def find_recordings(corpus_folder: Path) -> list[Recording]:
+def find_recordings(corpus_folder: Path, speaker_pattern: str = "") -> list[Recording]:
     """Pairs under clean… and noisy… folders, at the top or one level down, in the order of their names.
 
     Files belong together when their paths below clean/ and noisy/ agree but for the suffix. A folder name or a
-    leading subfolder with test, valid, dev or train in it decides the split. The speaker is the beginning of a name
-    like p232_001, else the folder where there are several, else what a name has before its first - or _.
-    Raises CorpusError where a folder is missing, empty, or holds files without their counterpart.
+    leading subfolder with test, valid, dev or train in it decides the split. The speaker is what the group of the
+    regular expression finds in the path below clean/, without suffix. Without one it is the beginning of a name like
+    p232_001, else the subfolder where there are several, else what a name has before its first - or _.
+    Raises CorpusError where a folder is missing, or holds files without their counterpart or the pattern, AudioError
+    where one is empty.
     """
     if not corpus_folder.is_dir():
         raise CorpusError(f"{corpus_folder}: no such folder; check the path of the corpus")
     found = [item for folders in _folder_pairs(corpus_folder) for item in _paired(*folders, corpus_folder)]
+    if speaker_pattern:
+        speakers = _speakers_by_pattern(found, speaker_pattern)
+    else:
+        folders = [_speaker_folder(item.id) for item in found]
+        several = len({*folders} - {""}) > 1
+        speakers = [
+            _speaker(item.clean_path, several and own) for item, own in zip(found, folders, strict=True)
+        ]
     names = [item.id for item in found]
     if len(set(names)) < len(names):
         names = [item.clean_path.relative_to(corpus_folder).with_suffix("").as_posix() for item in found]
-    folders = {folder for item in found if not _split_in((folder := item.clean_path.parent).name)}
     return [
-        replace(item, id=name.replace("/", "-"), speaker=_speaker(item.clean_path, len(folders) > 1))
-        for item, name in zip(found, names, strict=True)
+        replace(item, id=name.replace("/", "-"), speaker=speaker)
+        for item, name, speaker in zip(found, names, speakers, strict=True)
     ]
 
 
@@ -105,23 +113,20 @@ def limit_splits(
     """At most the given number of recordings of each split, drawn at random and kept in order.
 
     A split without a limit, or with None, stays whole. A larger limit keeps what a smaller one kept.
-    Raises CorpusError for a limit below 1.
     """
     kept: list[Recording] = []
     for position, split in enumerate(SPLITS):
         limit = limits.get(split)
-        if limit is not None and limit < 1:
-            raise CorpusError(f"{split} limit is {limit}; ask for at least one recording, or leave it out")
         members = [recording for recording in recordings if recording.split == split]
         draws = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(position,)))
         kept += [members[index] for index in sorted(draws.permutation(len(members))[:limit])]
     return kept
 
 
-def check_corpus(corpus_folder: Path) -> None:
+def check_corpus(corpus_folder: Path, speaker_pattern: str = "") -> None:
     """Look at every file of a 16 kHz corpus; raises CorpusError or AudioError as `prepare_folder` would."""
-    recordings = assign_splits(find_recordings(corpus_folder), seed=0)
-    _each(lambda item: _common_length(item.clean_path, item.noisy_path, item.id), recordings, workers=2)
+    recordings = assign_splits(find_recordings(corpus_folder, speaker_pattern), seed=0)
+    _each(lambda item: read_together(item.clean_path, item.noisy_path, item.id), recordings, workers=2)
 
 
 def prepare_folder(
@@ -130,6 +135,7 @@ def prepare_folder(
     seed: int,
     limits: Mapping[str, int | None],
     *,
+    speaker_pattern: str = "",
     resample: bool = False,
     workers: int = 2,
 ) -> Path:
@@ -140,8 +146,8 @@ def prepare_folder(
     A noisy recording up to 0.1 s longer or shorter than the clean one is cut at its end, and the note says so.
     Raises CorpusError where the folders do not fit together, AudioError for a recording that cannot be used.
     """
-    recordings = limit_splits(assign_splits(find_recordings(corpus_folder), seed), limits, seed)
-    return write_corpus(recordings, output_folder, resample, workers)
+    recordings = assign_splits(find_recordings(corpus_folder, speaker_pattern), seed)
+    return write_corpus(limit_splits(recordings, limits, seed), output_folder, resample, workers)
 
 
 def write_corpus(recordings: Sequence[Recording], output_folder: Path, resample: bool, workers: int) -> Path:
@@ -182,7 +188,7 @@ def _innermost(folder: Path) -> Path:
 
 
 def _paired(clean_folder: Path, noisy_folder: Path, corpus_folder: Path) -> list[Recording]:
-    clean, noisy = _audio_files(clean_folder), _audio_files(noisy_folder)
+    clean, noisy = files_by_name(clean_folder), files_by_name(noisy_folder)
     lonely = [clean[name] for name in sorted(clean.keys() - noisy.keys())]
     lonely += [noisy[name] for name in sorted(noisy.keys() - clean.keys())]
     if lonely:
@@ -200,33 +206,38 @@ def _paired(clean_folder: Path, noisy_folder: Path, corpus_folder: Path) -> list
     return recordings
 
 
-def _audio_files(folder: Path) -> dict[str, Path]:
-    """Audio files by their paths below the folder, without suffix."""
-    files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
-            continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in files:
-            raise CorpusError(f"{path}: {files[name].name} has the same name; remove one of the two")
-        files[name] = path
-    if not files:
-        raise CorpusError(f"{folder}: no WAV or FLAC files in it; put the recordings there")
-    return files
-
-
 def _split_in(text: str) -> str:
     return next((split for word, split in _SPLIT_WORDS.items() if word in text.lower()), "")
 
 
-def _speaker(clean_path: Path, folders_are_speakers: bool) -> str:
-    folder = clean_path.parent.name
+def _speaker_folder(name: str) -> str:
+    """The innermost folder of a path below clean/, "" where it has none or one that names a split."""
+    folder = PurePosixPath(name).parent.name
+    return "" if _split_in(folder) else folder
+
+
+def _speaker(clean_path: Path, folder: str) -> str:
     if found := _CORPUS_SPEAKER.match(clean_path.stem):
         return found[1]
-    if folders_are_speakers and not _split_in(folder):
-        return folder
     found = _LEADING_TOKEN.match(clean_path.stem)
-    return found[1] if found else "unknown"
+    return folder or (found[1] if found else "unknown")
+
+
+def _speakers_by_pattern(recordings: Sequence[Recording], pattern: str) -> list[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise CorpusError(f"speaker pattern {pattern!r}: not a regular expression ({error})") from error
+    if compiled.groups != 1:
+        raise CorpusError(f"speaker pattern {pattern!r}: give it one group, around the speaker: ^([^_]+)_")
+    found = [compiled.search(recording.id) for recording in recordings]
+    unnamed = [item for item, match in zip(recordings, found, strict=True) if not (match and match[1])]
+    if unnamed:
+        raise CorpusError(
+            f"{unnamed[0].clean_path}: the speaker pattern {pattern!r} finds no speaker in {unnamed[0].id!r} "
+            f"({len(unnamed)} of {len(recordings)} recordings)"
+        )
+    return [match[1] for match in found]
 
 
 def _split_by_speaker(recordings: Sequence[Recording], rng: np.random.Generator) -> list[Recording]:
@@ -289,27 +300,19 @@ def _each(work: Callable[[Recording], Result], recordings: Sequence[Recording], 
     return results
 
 
-def _common_length(clean_path: Path, noisy_path: Path, name: str) -> tuple[int, str]:
-    """Samples that both files have, and a note where one of them is longer."""
-    clean, noisy = (
-        read_audio(path, tolerated_seconds=TOLERATED_SECONDS) for path in (clean_path, noisy_path)
-    )
-    return check_pair(clean, noisy, name)
-
-
 def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
     clean_path, noisy_path = recording.clean_path, recording.noisy_path
     if resample:
         clean_path = _at_16_khz(clean_path, folder / "clean" / f"{recording.id}.wav")
         noisy_path = _at_16_khz(noisy_path, folder / "noisy" / f"{recording.id}.wav")
-    samples, cut = _common_length(clean_path, noisy_path, recording.id)
+    clean, _, cut = read_together(clean_path, noisy_path, recording.id)
     return Utterance(
         id=recording.id,
         split=recording.split,
         speaker=recording.speaker,
         clean_path=clean_path,
         noisy_path=noisy_path,
-        samples=samples,
+        samples=len(clean),
         sample_rate=SAMPLE_RATE,
         snr_db=None,
         noise="",
@@ -321,11 +324,11 @@ def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
 
 def _at_16_khz(path: Path, copy: Path) -> Path:
     """The recording, or its 16 kHz copy, which is made where there is none with the time of the recording."""
-    if read_header(path, TOLERATED_SECONDS).samplerate == SAMPLE_RATE:
+    if read_header(path).samplerate == SAMPLE_RATE:
         return path
     time = path.stat().st_mtime_ns
     if not copy.exists() or copy.stat().st_mtime_ns != time:
-        samples = read_audio(path, resample_to_16k=True, tolerated_seconds=TOLERATED_SECONDS)
+        samples = read_audio(path, resample_to_16k=True)
         # Resampling may overshoot a full-scale recording by a fraction of a dB.
         write_audio(copy, np.clip(samples, -1, 1))
         os.utime(copy, ns=(time, time))

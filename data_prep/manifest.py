@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.audio import SAMPLE_RATE, TOLERATED_SECONDS, AudioError, read_audio
+from data_prep.audio import SAMPLE_RATE, AudioError, read_together
 from data_prep.whole_files import whole_file
 
 SPLITS = ("train", "validation", "test")
@@ -61,7 +61,7 @@ def write_manifest(utterances: Sequence[Utterance], path: Path) -> Path:
         value = value.resolve()
         return (value.relative_to(folder) if value.is_relative_to(folder) else value).as_posix()
 
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, durable=True) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows([text(getattr(item, name)) for name in COLUMNS] for item in utterances)
@@ -105,16 +105,18 @@ def select_split(utterances: Sequence[Utterance], split: str) -> list[Utterance]
 def read_pair(utterance: Utterance) -> tuple[np.ndarray, np.ndarray]:
     """Clean and noisy samples cut to the length both have: two (N,) float32 of scale ±1.
 
-    Raises AudioError where a file is unusable or shorter than the manifest says.
+    Raises AudioError where a file is unusable, shorter than the manifest says, or changed since.
     """
-    paths = utterance.clean_path, utterance.noisy_path
-    pair = [read_audio(path, tolerated_seconds=TOLERATED_SECONDS) for path in paths]
-    for samples, path in zip(pair, paths, strict=True):
-        if len(samples) < utterance.samples:
-            raise AudioError(
-                f"{path}: {len(samples)} samples where the manifest says {utterance.samples}; {_AGAIN}"
-            )
-    return pair[0][: utterance.samples], pair[1][: utterance.samples]
+    item = utterance
+    clean, noisy, _ = read_together(item.clean_path, item.noisy_path, item.id)
+    for path, noted in ((item.clean_path, item.clean_sha256), (item.noisy_path, item.noisy_sha256)):
+        if sha256_of(path) != noted:
+            raise AudioError(f"{path}: is not what it was when the manifest was written; {_AGAIN}")
+    if len(clean) < item.samples:
+        raise AudioError(
+            f"{item.clean_path}: {len(clean)} samples where the manifest says {item.samples}; {_AGAIN}"
+        )
+    return clean[: item.samples], noisy[: item.samples]
 
 
 def sha256_of(path: Path) -> str:

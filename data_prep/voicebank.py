@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from data_prep.audio import SUFFIXES, AudioError
 from data_prep.download import fetch
 from data_prep.folder import (
-    AUDIO_SUFFIXES,
     CorpusError,
     Recording,
     assign_splits,
@@ -77,7 +77,7 @@ def prepare_voicebank(
     corpus_folder = _unpacked(corpus_folder, output_folder / "unpacked")
     try:
         found = find_recordings(corpus_folder)
-    except CorpusError as error:
+    except (CorpusError, AudioError) as error:
         raise CorpusError(f"{error}; or {_WHERE}") from error
     recordings = assign_splits([_in_published_split(recording) for recording in found], seed)
     return write_corpus(limit_splits(recordings, limits, seed), output_folder, resample=True, workers=workers)
@@ -128,7 +128,7 @@ def _trusted_recordings(packed: zipfile.ZipFile, archive: Path) -> dict[str, zip
         if is_link or path.is_absolute() or ".." in path.parts or ":" in str(path):
             raise refuse(f"{member.filename!r} is a link or leads out of it")
         # Archives made on a Mac carry a hidden "._" companion of every file.
-        if not path.name.lower().endswith(AUDIO_SUFFIXES) or path.name.startswith("."):
+        if not path.name.lower().endswith(SUFFIXES) or path.name.startswith("."):
             continue
         if member.file_size > _MOST_SHRUNK * max(member.compress_size, _CHUNK // _MOST_SHRUNK):
             raise refuse(f"{member.filename!r} would unpack to {member.file_size} bytes")

@@ -1,5 +1,7 @@
 """Files that exist whole or not at all: written under another name, then renamed."""
 
+import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,24 +14,43 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     """A free name beside `path`, for a file or a folder, that becomes `path` where the block ends well.
 
     Makes the folder above. Where the block fails, what was written under that name is removed and `path` stays as
-    it was. The content is on the disk before it has its name.
+    it was. durable: the content is on the disk before it has its name, for files that stand for something done.
+    Raises OSError that says what to do where the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    _remove(partial)
+    # Names may be as long as a file system takes: one derived from this one may not be longer.
+    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial")
     try:
-        yield partial
-        if partial.is_file():
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
+        with explained_when_full(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove(partial)
+            yield partial
+            if durable:
+                with partial.open("rb") as file:
+                    os.fsync(file.fileno())
+            partial.replace(path)
     except BaseException:
         _remove(partial)
         raise
+
+
+@contextmanager
+def explained_when_full(path: Path) -> Iterator[None]:
+    """Name the file, and what to do, in the OSError of a full disk, a quota or a largest file size."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        free = shutil.disk_usage(folder).free / 1e6
+        raise OSError(
+            f"{path}: cannot be written ({os.strerror(error.errno)}, {free:.1f} MB free in {folder}); "
+            "make room and give the same command again"
+        ) from error
 
 
 def write_text(text: str, path: Path) -> None:

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,11 +58,6 @@ def test_a_waveforms_spectrum_is_consistent_and_a_random_one_is_not():
     assert signal.inconsistency(signal.compressed_spectrum(_noise(3))).max() < 1e-4
     random_phase = torch.randn(1, 2, 41, 201, generator=torch.Generator().manual_seed(0))
     assert signal.inconsistency(random_phase).item() > 0.3
-
-
-def test_an_unknown_window_is_named_in_the_error():
-    with pytest.raises(ValueError, match="kaiser"):
-        signal.stft(_noise(0), signal.StftSettings(window="kaiser"))
 
 
 def test_compressed_spectra_equal_the_public_fixtures(shared_folder):

@@ -59,6 +59,7 @@ def diagnose(
     from cmgan.diagnosis import causes
     from cmgan.diagnosis.model_code import code_findings
     from cmgan.diagnosis.reading import make_log, read_runs
+    from cmgan.study.claims.rules import read_claims
 
     if not logs and not model_code and not recordings:
         stop(
@@ -73,22 +74,34 @@ def diagnose(
             prepare_process()
             import torch
 
-            from cmgan.diagnosis.recordings import recordings_finding
+            from cmgan.study.objective.recordings import recordings_finding
 
             # Clips are small: threads would spend their time waiting for one another.
             torch.set_num_threads(1)
             code = [recordings_finding(recordings, weights), *code]
-        table = verdicts or causes.reference_table()
+        table = verdicts or _reference_table()
         judged = causes.verdicts_in(table) if table else {}
         runs = read_runs(logs) if logs else [make_log("code alone" if model_code else "recordings alone")]
     diagnoses = [causes.diagnose(run, weights, code) for run in runs]
     if as_json:
         print_json([diagnosis.as_dictionary() | {"claim_verdicts": judged} for diagnosis in diagnoses])
     else:
+        titles = {claim.id: claim.title for claim in read_claims().claims}
         for diagnosis in diagnoses:
-            typer.echo(causes.in_words(diagnosis, judged))
+            typer.echo(causes.in_words(diagnosis, titles, judged))
     if not all(diagnosis.nothing_found for diagnosis in diagnoses):
         raise typer.Exit(Outcome.INCOMPLETE)
+
+
+def _reference_table() -> Path | None:
+    """claims.csv of the study's own reference run; None outside a checkout that has it."""
+    from cmgan.study.paths import run_folder
+
+    try:
+        path = run_folder("reference") / "report" / "claims.csv"
+    except FileNotFoundError:
+        return None
+    return path if path.is_file() else None
 
 
 def _weights(text: str):

@@ -8,7 +8,7 @@ import typer
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
 
 if TYPE_CHECKING:
-    from cmgan.study.statistics import Interval
+    from cmgan.statistics import Interval
 
 EPILOG = epilog(
     "cmgan evaluate clean/ enhanced/ --csv scores.csv",
@@ -36,13 +36,11 @@ def evaluate(
     """
     from cmgan.metrics.evaluation import SCORES, evaluate_files
     from cmgan.metrics.speech import METRICS
-    from cmgan.study.statistics import mean_interval
+    from cmgan.statistics import mean_interval
     from data_prep.whole_files import write_table
 
     with input_errors():
         table = evaluate_files(clean, enhanced, workers, quiet=as_json)
-        if csv is not None:
-            write_table(table, csv)
     summary = {metric: mean_interval(table[metric], seed=0) for metric in SCORES}
     unscored = table[table["reasons"] != ""]
     if as_json:
@@ -57,6 +55,9 @@ def evaluate(
             typer.echo(_line(f"{metric} (dB)" if METRICS[metric].endswith(" (dB)") else metric, interval))
         for row in unscored.itertuples():
             typer.echo(f"{row.id}: {row.reasons}", err=True)
+    if csv is not None:
+        with input_errors():
+            write_table(table, csv)
     if table[list(SCORES)].isna().all(axis=None):
         stop("no file could be scored", Outcome.INPUT_ERROR)
     if len(unscored):

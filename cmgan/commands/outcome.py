@@ -35,7 +35,8 @@ def input_errors() -> Iterator[None]:
 
 def stop(message: str, outcome: Outcome) -> NoReturn:
     """End the command with one line on stderr."""
-    typer.echo(f"error: {message}", err=True)
+    # A file may have a name of several lines.
+    typer.echo(f"error: {' '.join(message.splitlines())}", err=True)
     raise typer.Exit(outcome) from None
 
 

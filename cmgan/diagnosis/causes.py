@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +10,6 @@ from cmgan.diagnosis import findings as signs
 from cmgan.diagnosis.findings import Finding, Weight
 from cmgan.diagnosis.reading import TrainingLog
 from cmgan.recipe import LossWeights
-from cmgan.study.claims.rules import read_claims
-from cmgan.study.paths import repository_root
 
 PUBLIC_WEIGHTS = LossWeights()
 _STRENGTH = {Weight.STRONG: "measured", Weight.MODERATE: "likely", Weight.WEAK: "possible"}
@@ -91,8 +88,8 @@ def diagnose(
     return Diagnosis(log.name, tuple(findings))
 
 
-def in_words(diagnosis: Diagnosis, verdicts: Mapping[str, str]) -> str:
-    """The whole diagnosis of one run (Markdown), the answer first; verdicts: of the claims behind causes, by id."""
+def in_words(diagnosis: Diagnosis, titles: Mapping[str, str], verdicts: Mapping[str, str]) -> str:
+    """The whole diagnosis of one run (Markdown), the answer first; titles and verdicts: of claims, by id."""
     parts = [f"## {diagnosis.name}", f"**{headline(diagnosis)}**"]
     for rank, cause in enumerate(diagnosis.causes, start=1):
         verdict = f" ({verdicts[cause.claim]} by the report)" if cause.claim in verdicts else ""
@@ -100,7 +97,7 @@ def in_words(diagnosis: Diagnosis, verdicts: Mapping[str, str]) -> str:
             f"{rank}. {cause.title} ({_STRENGTH[cause.weight]})",
             f"   - evidence: {cause.evidence}",
             f"   - change: {cause.change}",
-            f"   - rests on claim {cause.claim}: {_claim_titles()[cause.claim]}{verdict}",
+            f"   - rests on claim {cause.claim}: {titles[cause.claim]}{verdict}",
         ]
         if cause.place:
             lines.append(f"   - where: {cause.place}")
@@ -155,20 +152,6 @@ def verdicts_in(path: Path) -> dict[str, str]:
             f"{path}: not the claims.csv of a report ({error}); give results/RUN/report/claims.csv"
         ) from error
     return dict(zip(judged["claim"], judged["claim_verdict"], strict=True))
-
-
-def reference_table() -> Path | None:
-    """claims.csv of the study's own reference run; None outside a checkout that has it."""
-    try:
-        path = repository_root() / "results" / "reference" / "report" / "claims.csv"
-    except FileNotFoundError:
-        return None
-    return path if path.is_file() else None
-
-
-@cache
-def _claim_titles() -> dict[str, str]:
-    return {claim.id: claim.title for claim in read_claims().claims}
 
 
 def _noted(finding: Finding) -> str:

@@ -8,8 +8,14 @@ import pandas as pd
 
 from cmgan.diagnosis.reading import TrainingLog
 from cmgan.recipe import LossWeights
-from cmgan.study.statistics import CLAIMED_SKIP_SHARE, MARGIN_PESQ, NEARLY_ZERO, proportion_interval
-from cmgan.study.training.tables import pesq_falls
+from cmgan.statistics import (
+    CLAIMED_SKIP_SHARE,
+    MARGIN_PESQ,
+    NEARLY_ZERO,
+    fall_by_utterance,
+    mean_interval,
+    proportion_interval,
+)
 
 PESQ = "PESQ"
 TIME_TARGET = "time target"
@@ -113,8 +119,8 @@ def fall_sign(log: TrainingLog) -> Finding:
     )
     certain = fall > max(MARGIN_PESQ, SCATTERS * scatter)
     if not log.utterances.empty:
-        row = pesq_falls(log.utterances.assign(arm=log.name, seed=0)).iloc[0]
-        fall, low, high = (float(row[name]) for name in ("fall", "low", "high"))
+        crossed = mean_interval(fall_by_utterance(log.utterances.assign(seed=0))[0], seed=0)
+        fall, low, high = crossed.estimate, crossed.low, crossed.high
         certain = low > MARGIN_PESQ
     interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
     evidence = (

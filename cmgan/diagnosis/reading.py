@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cmgan.study.paths import repository_root, run_folder
-
 STEP_COLUMNS = ("epoch", "step", "rank", "loss", "disc_loss", "skipped", "time_loss", "gain", "label_std")
 LOSSES = ("train_loss", "validation_loss", "magnitude_loss", "disc_loss", "time_loss")
 EPOCH_COLUMNS = ("epoch", "pesq", *LOSSES, "gain", "inconsistency")
@@ -104,16 +102,6 @@ def read_runs(paths: Sequence[Path]) -> list[TrainingLog]:
             )
         runs += found
     return runs
-
-
-def logs_to_read(run: str, logs: Sequence[str]) -> list[Path]:
-    """Paths as a notebook's parameters give them: from the working folder, or else from the checkout's.
-
-    Without any, the folder of the trainings of results/RUN.
-    """
-    if not logs:
-        return [run_folder(run) / "training"]
-    return [path if (path := Path(log)).exists() else repository_root() / log for log in logs]
 
 
 def courses(logs: Sequence[TrainingLog]) -> pd.DataFrame:

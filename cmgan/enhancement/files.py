@@ -1,26 +1,22 @@
 """Enhance audio files, folders of them and streams; every problem is one line that names the file."""
 
 import io
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
-from data_prep.audio import AudioError
+from data_prep.audio import SUFFIXES, AudioError, audio_files, check_wav_length
 from data_prep.whole_files import whole_file
 
 if TYPE_CHECKING:
     from torch import nn
 
 STREAM = Path("-")
-SUFFIXES = (".wav", ".flac")
-# Recorders that stream write a length near the largest possible in place of the true one.
-_LENGTH_UNKNOWN = 0xFFFF_0000
 
 
 @dataclass(frozen=True)
@@ -54,31 +50,33 @@ def enhance_file(model: "nn.Module", source: Path, target: Path) -> EnhancedFile
             f"{target}: cannot write {target.suffix or 'a file without suffix'}; use .wav or .flac"
         )
     if source == STREAM:
-        name, given = "the input stream", io.BytesIO(sys.stdin.buffer.read())
+        name, content = "the input stream", sys.stdin.buffer.read()
     else:
-        name, given = str(source), source
+        name = str(source)
         if source.resolve() == target.resolve():
             raise AudioError(f"{target}: is the source itself; give another name for the enhanced file")
-        if not source.is_file():
-            raise AudioError(f"{source}: no such file; check the path")
-    noisy, sample_rate, subtype = _read(given, name)
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise AudioError(f"{source}: cannot be read ({error.strerror}); check the path") from error
+    noisy, sample_rate, subtype = _decoded(content, name)
     try:
         enhanced = enhance(model, noisy, sample_rate)
     except ValueError as error:
         raise AudioError(f"{name}: {error}") from error
+    container = "WAV" if target == STREAM else target.suffix[1:].upper()
     try:
-        if target == STREAM:
-            whole = io.BytesIO()
-            clipped = _write(whole, enhanced, sample_rate, subtype, "WAV")
-            sys.stdout.buffer.write(whole.getvalue())
-            sys.stdout.buffer.flush()
-        else:
-            with whole_file(target) as partial:
-                clipped = _write(partial, enhanced, sample_rate, subtype, target.suffix[1:].upper())
+        encoded, clipped = _encoded(enhanced, sample_rate, subtype, container)
     except soundfile.LibsndfileError as error:
         raise AudioError(
-            f"{target}: cannot be written ({error.error_string}); check the folder and sample rate"
+            f"{target}: cannot be written ({error.error_string}); use .wav, or another sample rate"
         ) from error
+    if target == STREAM:
+        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.flush()
+    else:
+        with whole_file(target) as partial:
+            partial.write_bytes(encoded)
     return EnhancedFile(source, target, sample_rate, noisy.shape[1], len(noisy) / sample_rate, clipped)
 
 
@@ -104,34 +102,11 @@ def enhance_files(model: "nn.Module", sources: Sequence[Path], target: Path) -> 
                 yield EnhancedFile(path, destination, error=str(error))
 
 
-def audio_files(folder: Path, leave_out: Path | None = None) -> list[Path]:
-    """Every WAV and FLAC file below a folder in order, hidden ones and those below `leave_out` apart.
-
-    Raises AudioError for a folder that has none.
-    """
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not path.name.startswith(".")
-        and leave_out not in path.parents
-    ]
-    if not found:
-        raise AudioError(f"{folder}: holds no WAV or FLAC files; check the path")
-    return found
-
-
-def _read(source: Path | BinaryIO, name: str) -> tuple[np.ndarray, int, str]:
+def _decoded(content: bytes, name: str) -> tuple[np.ndarray, int, str]:
     """Samples (N, channels) float32, sample rate, sample format."""
+    check_wav_length(io.BytesIO(content), name)
     try:
-        with soundfile.SoundFile(source) as file:
-            # libsndfile reads what is there of a cut WAV as if it were whole, and says so only in its log.
-            lengths = re.search(r"data : (\d+) \(should be (\d+)\)", file.extra_info)
-            if lengths and int(lengths[2]) < int(lengths[1]) < _LENGTH_UNKNOWN:
-                raise AudioError(
-                    f"{name}: truncated, {lengths[2]} of {lengths[1]} bytes of audio there; copy it again"
-                )
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
             return file.read(dtype="float32", always_2d=True), file.samplerate, file.subtype
     except soundfile.LibsndfileError as error:
         raise AudioError(
@@ -139,15 +114,16 @@ def _read(source: Path | BinaryIO, name: str) -> tuple[np.ndarray, int, str]:
         ) from error
 
 
-def _write(
-    target: Path | BinaryIO, samples: np.ndarray, sample_rate: int, subtype: str, container: str
-) -> int:
-    """Write the sample format, or what the container has instead; return how many samples were clipped."""
-    if not soundfile.check_format(container, subtype):
+def _encoded(samples: np.ndarray, sample_rate: int, subtype: str, container: str) -> tuple[memoryview, int]:
+    """A file's bytes in the sample format, or what the container has instead, and how many samples were clipped."""
+    # libsndfile reads MP3, but does not write it into a WAV file.
+    if subtype.startswith("MPEG") or not soundfile.check_format(container, subtype):
         subtype = soundfile.default_subtype(container)
     clipped = 0
     if subtype not in ("FLOAT", "DOUBLE"):
         clipped = int((np.abs(samples) > 1).sum())
         samples = np.clip(samples, -1, 1)
-    soundfile.write(target, samples, sample_rate, subtype=subtype, format=container)
-    return clipped
+    # In memory: libsndfile would not say that a disk is full.
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, sample_rate, subtype=subtype, format=container)
+    return encoded.getbuffer(), clipped

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cmgan.enhancement.files import audio_files
 from cmgan.metrics.process_pool import ProcessPool, WorkerError
 from cmgan.metrics.snr import projection_gain
 from cmgan.metrics.speech import METRIC_NAMES, SpeechMeasures
-from data_prep.audio import TOLERATED_SECONDS, AudioError, check_pair, read_audio
+from data_prep.audio import AudioError, files_by_name, read_together
 
 MEASURE_FUNCTION = "cmgan.metrics.speech:measure_estimate"
 SCORES = (*METRIC_NAMES, "gain")
@@ -52,7 +51,7 @@ def evaluate_files(
             f"{clean} and {enhanced}: one is a file, one a folder; give two files or two folders"
         )
     references, estimates = (
-        {enhanced.stem: path} if path.is_file() else _by_name(path) for path in (clean, enhanced)
+        {enhanced.stem: path} if path.is_file() else files_by_name(path) for path in (clean, enhanced)
     )
     faults: dict[str, str] = {}
 
@@ -73,22 +72,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for path in audio_files(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in named:
-            raise AudioError(f"{path} and {named[name]} have the same name; keep one of them")
-        named[name] = path
-    return named
-
-
-def _read_pair(name: str, clean: Path | None, enhanced: Path) -> list[np.ndarray]:
+def _read_pair(name: str, clean: Path | None, enhanced: Path) -> tuple[np.ndarray, np.ndarray]:
     if clean is None:
         raise AudioError("no clean file of that name")
-    waves = [read_audio(path, tolerated_seconds=TOLERATED_SECONDS) for path in (clean, enhanced)]
-    samples, _ = check_pair(*waves, f"{name} ({enhanced})")
-    return [wave[:samples] for wave in waves]
+    return read_together(clean, enhanced, f"{name} ({enhanced})")[:2]
 
 
 def _evaluate(pairs: Iterable[Pair], total: int, workers: int | None, quiet: bool) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Wide-band PESQ with a reason instead of an exception: of one utterance, or of batches beside the training step."""
 
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from pesq import PesqError, pesq
@@ -78,8 +78,8 @@ def score_here(reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
     if np.isnan(value):
         # Both are divided by the larger peak in float32: a far quieter estimate becomes silence there.
         return PesqScore.failure("silent_estimate")
-    if value < 0:
-        return PesqScore.failure(_REASON_OF_CODE.get(int(value), "unknown_error"))
+    if value < 0 or np.isinf(value):
+        return PesqScore.failure(_REASON_OF_CODE.get(value, "unknown_error"))
     return PesqScore(value)
 
 
@@ -97,7 +97,7 @@ class PendingScores:
         return [_score_of(future) for future in self.futures]
 
 
-class PesqWorkers:
+class PesqWorkers(AbstractContextManager):
     """Processes that score batches of speech, a context manager.
 
     workers: number of processes; 0 scores inside `submit`, in this process, with the same numbers.
@@ -117,9 +117,6 @@ class PesqWorkers:
                 f"references {references.shape} and estimates {estimates.shape}: pass two arrays (B, N)"
             )
         return PendingScores(tuple(map(self._pool.submit, references, estimates)))
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._pool.__exit__(*error)

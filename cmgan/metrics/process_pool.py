@@ -1,5 +1,6 @@
 """A pool of processes that outlives crashes and endless loops of the C code it calls."""
 
+import ctypes
 import os
 import queue
 import signal
@@ -7,16 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Self
 
+_PR_SET_PDEATHSIG = 1  # of prctl.h
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 
-class WorkerStartError(RuntimeError):
+class WorkerStartError(ChildProcessError):
     """A worker process ended before its first call; what it printed says why."""
 
 
@@ -30,22 +32,16 @@ class WorkerError(RuntimeError):
 
 # No library pool fits: a crash breaks ProcessPoolExecutor for good and makes multiprocessing.Pool wait for ever, both
 # import the caller's main module, torch included, and no pool in the lock file limits the time of a call.
-class ProcessPool:
+class ProcessPool(AbstractContextManager):
     """Calls a function in `workers` processes, started at once; POSIX only. A context manager.
 
     function: "module:name", imported by each process; its arguments and results are pickled. A call that takes
     more than `timeout_s` seconds, or ends its process, gets WorkerError, and the process is replaced. With 0
     workers `submit` calls in this process, without a limit. Processes end with the pool, and when the parent ends,
-    however it does. Raises ValueError for bad settings.
+    however it does.
     """
 
     def __init__(self, function: str, workers: int, timeout_s: float | None = None) -> None:
-        if workers < 0:
-            raise ValueError(
-                f"workers is {workers}: use 0 to call in this process, or the number of processes"
-            )
-        if timeout_s is not None and timeout_s <= 0:
-            raise ValueError(f"timeout_s is {timeout_s}: use a positive number of seconds, or None")
         self._settings = (function, timeout_s or 0.0)
         self._inline = None if workers else _imported(function)
         self._closed = False
@@ -65,9 +61,6 @@ class ProcessPool:
         done: Future = Future()
         done.set_result(self._inline(*arguments))
         return done
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End all processes now; calls not yet begun are cancelled."""
@@ -143,6 +136,9 @@ def serve(descriptor: int, function: str, timeout_s: float) -> None:
     """
     # Ctrl-C reaches the whole process group; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # A call in C code does not see its socket close when the parent is killed.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # The kernel's alarm ends the process even inside C code, and even when the parent is gone.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     call = _imported(function)

@@ -27,9 +27,9 @@ class MetricDiscriminator(nn.Module):
     normalisation (weight_orig, weight_u, weight_v) is kept for that reason.
     """
 
-    def __init__(self, ndf: int = 16, in_channel: int = 2) -> None:
+    def __init__(self, ndf: int = 16) -> None:
         super().__init__()
-        widths = (in_channel, ndf, 2 * ndf, 4 * ndf, 8 * ndf)
+        widths = (2, ndf, 2 * ndf, 4 * ndf, 8 * ndf)
         convolutions = [
             layer
             for before, after in pairwise(widths)

@@ -42,31 +42,23 @@ class MPSENet(nn.Module):
 
     num_channel: width, a multiple of 4 (one share for each attention head); num_blocks: two-stage blocks;
     num_features: odd number of frequency bins.
-    batch_first: the published code lays its tensors out as (sequences, steps, channels) but lets attention and
-    GRU read them as (steps, sequences, channels). So the block called `time_transformer` runs over the frequency
-    bins, `freq_transformer` over the frames, each over those of *all utterances of the batch* in a row: what an
-    utterance gets depends on its neighbours in the batch. False, the default, keeps that, which published weights
-    need; True runs along time, then frequency, of each utterance by itself, as the paper describes.
+    The published code lays its tensors out as (sequences, steps, channels) but lets attention and GRU read them as
+    (steps, sequences, channels). So the block called `time_transformer` runs over the frequency bins,
+    `freq_transformer` over the frames, each over those of *all utterances of the batch* in a row: what an utterance
+    gets depends on its neighbours in the batch. Published weights need that.
     Source: public code fact, MP-SENet; details found by matching the public output.
     """
 
     stft_settings = MPSENET_STFT
 
     def __init__(
-        self,
-        num_channel: int = 64,
-        num_blocks: int = 4,
-        *,
-        num_features: int = MPSENET_STFT.bins,
-        batch_first: bool = False,
+        self, num_channel: int = 64, num_blocks: int = 4, *, num_features: int = MPSENET_STFT.bins
     ) -> None:
         if num_channel < 1 or num_channel % HEADS:
             raise ValueError(f"num_channel is {num_channel}: use a multiple of {HEADS}")
         super().__init__()
         self.dense_encoder = _DenseEncoder(num_channel)
-        self.TSTransformer = nn.ModuleList(
-            _TwoStageBlock(num_channel, batch_first) for _ in range(num_blocks)
-        )
+        self.TSTransformer = nn.ModuleList(_TwoStageBlock(num_channel) for _ in range(num_blocks))
         self.mask_decoder = _MaskDecoder(num_channel, num_features)
         self.phase_decoder = _PhaseDecoder(num_channel)
 
@@ -142,10 +134,10 @@ class _DenseEncoder(nn.Module):
 class _TwoStageBlock(nn.Module):
     """A transformer on (B·F, T, C), then one on (B·T, F, C), each added to its input: (B, C, T, F) → same."""
 
-    def __init__(self, channels: int, batch_first: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.time_transformer = _Transformer(channels, batch_first)
-        self.freq_transformer = _Transformer(channels, batch_first)
+        self.time_transformer = _Transformer(channels)
+        self.freq_transformer = _Transformer(channels)
 
     def forward(self, features: Tensor) -> Tensor:
         batch, channels, frames, bins = features.shape
@@ -160,12 +152,12 @@ class _TwoStageBlock(nn.Module):
 class _Transformer(nn.Module):
     """Attention, then recurrent feed-forward, each behind a layer norm and added to its input; a last layer norm."""
 
-    def __init__(self, channels: int, batch_first: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
-        self.attention = nn.MultiheadAttention(channels, HEADS, batch_first=batch_first)
+        self.attention = nn.MultiheadAttention(channels, HEADS)
         self.norm2 = nn.LayerNorm(channels)
-        gru = nn.GRU(channels, 2 * channels, bidirectional=True, batch_first=batch_first)
+        gru = nn.GRU(channels, 2 * channels, bidirectional=True)
         self.ffn = nn.ModuleDict({"gru": gru, "linear": nn.Linear(4 * channels, channels)})
         self.norm3 = nn.LayerNorm(channels)
 

@@ -47,6 +47,7 @@ class DataParameters(NotebookParameters):
 
     corpus: Corpus
     corpus_path: str
+    speaker_pattern: str
     corpus_seed: int
     train_utterances: int
     validation_utterances: int

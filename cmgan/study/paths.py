@@ -1,6 +1,7 @@
 """Where things lie, from wherever a notebook or command is started."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cmgan.study.arms import ARMS
@@ -23,6 +24,16 @@ def repository_root() -> Path:
 def run_folder(run: str) -> Path:
     """results/RUN of the checkout."""
     return repository_root() / "results" / run
+
+
+def logs_to_read(run: str, logs: Sequence[str]) -> list[Path]:
+    """Paths as a notebook's parameters give them: from the working folder, or else from the checkout's.
+
+    Without any, the folder of the trainings of results/RUN.
+    """
+    if not logs:
+        return [run_folder(run) / "training"]
+    return [path if (path := Path(log)).exists() else repository_root() / log for log in logs]
 
 
 def training_folder(run_root: Path, arm: str, seed: int) -> Path:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_prep.audio import AudioError, check_pair, read_audio, resample, write_audio
+from data_prep.audio import (
+    AudioError,
+    audio_files,
+    files_by_name,
+    read_audio,
+    read_together,
+    resample,
+    write_audio,
+)
 
 
 def tone(seconds=0.5, rate=16_000, hertz=440.0):
@@ -50,29 +58,23 @@ def test_an_unusable_file_is_named_with_its_fault(tmp_path, make, fault):
     one_line_error(lambda: read_audio(path), str(path), fault)
 
 
-@pytest.mark.parametrize("kept", [20, 44, 45, 5_000])
-def test_truncated_wav_is_detected_wherever_it_is_cut(tmp_path, kept):
-    path = tmp_path / "a.wav"
-    write_audio(path, tone())
+@pytest.mark.parametrize(
+    ("suffix", "kept"), [("wav", 20), ("wav", 44), ("wav", 45), ("wav", 5_000), ("flac", 20_000)]
+)
+def test_a_truncated_file_is_detected_wherever_it_is_cut(tmp_path, suffix, kept):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 40_000), 16_000)
     path.write_bytes(path.read_bytes()[:kept])
     one_line_error(lambda: read_audio(path), str(path), "truncated", "again")
 
 
-def test_truncated_flac_is_detected(tmp_path):
-    path = tmp_path / "a.flac"
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 40_000), 16_000)
-    path.write_bytes(path.read_bytes()[:20_000])
-    one_line_error(lambda: read_audio(path), str(path), "truncated")
-
-
-def test_small_truncation_passes_only_where_tolerated(tmp_path):
+def test_up_to_a_tenth_of_a_second_may_be_cut_off(tmp_path):
     path = tmp_path / "a.wav"
     write_audio(path, tone())
     path.write_bytes(path.read_bytes()[:-320])
-    one_line_error(lambda: read_audio(path), "320 of 16000 bytes")
-    assert len(read_audio(path, tolerated_seconds=0.1)) == 8_000 - 160
+    assert len(read_audio(path)) == 8_000 - 160
     path.write_bytes(path.read_bytes()[:-4_000])
-    one_line_error(lambda: read_audio(path, tolerated_seconds=0.1), "truncated")
+    one_line_error(lambda: read_audio(path), "truncated, 4320 of 16000 bytes")
 
 
 def test_length_unknown_to_a_streaming_writer_is_no_truncation(tmp_path):
@@ -122,14 +124,45 @@ def test_resampling_removes_what_the_new_rate_cannot_hold():
     assert np.abs(resample(above, 48_000, 16_000)[200:-200]).max() < 1e-4
 
 
-def test_small_length_difference_is_cut_with_a_note():
-    assert check_pair(np.zeros(5_000), np.zeros(4_840), "x") == (
-        4_840,
-        "noisy is 160 samples shorter; both are cut to it",
-    )
-    assert check_pair(np.zeros(3_400), np.zeros(5_000), "x")[0] == 3_400
-    assert check_pair(np.zeros(10), np.zeros(10), "x") == (10, "")
+@pytest.mark.parametrize(
+    ("lengths", "note"),
+    [
+        ((5_000, 4_840), "noisy is 160 samples shorter; both are cut to it"),
+        ((3_400, 5_000), "clean is 1600 samples shorter; both are cut to it"),
+        ((10, 10), ""),
+    ],
+)
+def test_a_pair_is_cut_to_its_shorter_file_with_a_note(tmp_path, lengths, note):
+    pair = [tmp_path / f"{length}-{side}.wav" for side, length in enumerate(lengths)]
+    waves = [np.random.default_rng(0).uniform(-1, 1, length) for length in lengths]
+    for path, wave in zip(pair, waves, strict=True):
+        write_audio(path, wave)
+    clean, noisy, said = read_together(*pair, "x")
+    assert said == note
+    assert len(clean) == min(lengths)
+    np.testing.assert_array_equal(clean, noisy)
 
 
-def test_large_length_difference_is_an_error():
-    one_line_error(lambda: check_pair(np.zeros(5_000), np.zeros(3_399), "p1_2"), "p1_2", "5000", "3399")
+def test_files_that_do_not_belong_together_are_named_with_their_lengths(tmp_path):
+    pair = [tmp_path / "clean.wav", tmp_path / "noisy.wav"]
+    for path, length in zip(pair, (5_000, 3_399), strict=True):
+        write_audio(path, np.full(length, 0.1))
+    one_line_error(lambda: read_together(*pair, "p1_2"), "p1_2", "clean.wav has 5000", "noisy.wav 3399")
+
+
+def test_a_folder_is_walked_past_hidden_files_folders_named_like_audio_and_links_in_a_circle(tmp_path):
+    for name in ("b/2.WAV", "b/.hidden.wav", "1.flac", "out/3.wav", "notes.txt", "folder.wav/4.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "b" / "itself.wav").symlink_to(tmp_path / "b" / "itself.wav")
+    found = audio_files(tmp_path, leave_out=tmp_path / "out")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "1.flac",
+        "b/2.WAV",
+        "folder.wav/4.wav",
+    ]
+    assert list(files_by_name(tmp_path / "b")) == ["2"]
+    (tmp_path / "b" / "2.flac").touch()
+    one_line_error(lambda: files_by_name(tmp_path), "b/2", "have the same name")
+    one_line_error(lambda: audio_files(tmp_path / "b" / "none"), "none: no WAV or FLAC files")

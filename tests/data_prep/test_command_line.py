@@ -1,5 +1,7 @@
 """The command line over all three corpora."""
 
+import re
+
 import numpy as np
 import pytest
 from typer import Typer
@@ -28,8 +30,12 @@ def test_recordings_are_prepared_and_their_splits_shown(tmp_path, output):
             write_audio(recordings / kind / f"{name}.wav", np.full(1_600, 0.1))
     result = command("--corpus", "folder", "--path", recordings, "--output", output, "--train", 1)
     assert result.exit_code == 0
+    assert re.search(r"speakers recognised: 3, such as (p\d) of \1_\d\n", result.output)
     assert "train: 1 utterances, 1 speakers" in result.output
     assert len(read_manifest(output / "manifest.csv")) == 5
+    pattern = ("--speaker-pattern", "_(.)$")
+    result = command("--corpus", "folder", "--path", recordings, "--output", output, *pattern)
+    assert re.search(r"speakers recognised: 2, such as (\d) of p\d_\1\n", result.output)
 
 
 def test_command_line_makes_synthetic_speech(output):
@@ -47,6 +53,7 @@ def test_command_line_says_errors_in_one_line(tmp_path, output):
     )
 
 
-def test_command_line_wants_a_path_exactly_where_one_is_read(output, tmp_path):
+def test_command_line_wants_a_path_and_a_pattern_only_where_they_are_read(output, tmp_path):
     assert command("--corpus", "folder", "--output", output).exit_code == 2
     assert command("--path", tmp_path, "--output", output).exit_code == 2
+    assert command("--output", output, "--speaker-pattern", "(.)").exit_code == 2

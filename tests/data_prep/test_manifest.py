@@ -76,6 +76,15 @@ def test_readers_cut_to_the_samples_both_have(manifest):
     assert clean.dtype == np.float32
 
 
+def test_reader_refuses_audio_that_changed_since(manifest, tmp_path):
+    path = tmp_path / "corpus" / "noisy" / "0.wav"
+    content = bytearray(path.read_bytes())
+    content[60] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"noisy/0\.wav: is not what it was when the manifest was written"):
+        read_pair(read_manifest(manifest)[0])
+
+
 def test_reader_refuses_a_file_shorter_than_the_manifest_says(manifest):
     utterance = dataclasses.replace(read_manifest(manifest)[0], samples=101)
     with pytest.raises(AudioError, match=r"0\.wav: 100 samples where the manifest says 101; run 01_data"):

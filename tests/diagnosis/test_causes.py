@@ -6,14 +6,16 @@ import pandas as pd
 import pytest
 
 from cmgan.commands.outcome import print_json
-from cmgan.diagnosis import causes, plots
+from cmgan.diagnosis import causes
 from cmgan.diagnosis.causes import diagnose, headline, in_words, verdicts_in
 from cmgan.diagnosis.findings import Finding, Weight
 from cmgan.diagnosis.reading import courses, read_text
 from cmgan.study.claims.rules import read_claims
 from cmgan.study.figure_files import draw
+from cmgan.study.training import diagnosis_plots
 from tests.diagnosis.logs import SPEECH_SCALE, log_by_epoch, published_log, trained_on
 
+TITLES = {claim.id: claim.title for claim in read_claims().claims}
 IN_CODE = Finding("time target", Weight.MODERATE, "in code", "", "C12", "change", "train.py:7")
 
 
@@ -65,7 +67,7 @@ def test_a_fall_on_the_floor_makes_the_floor_likely():
     diagnosis = diagnose(log)
     assert (diagnosis.causes[0].weight, diagnosis.causes[0].claim) == (Weight.MODERATE, "C12")
     assert headline(diagnosis).startswith("Likely cause of the fall of PESQ: the time loss")
-    assert "PESQ fell after epoch 2" in in_words(diagnosis, {})
+    assert "PESQ fell after epoch 2" in in_words(diagnosis, TITLES, {})
 
 
 def test_a_fall_without_any_sign_is_not_called_healthy():
@@ -114,18 +116,17 @@ def test_the_tables_of_the_notebook_have_a_row_per_run_and_their_figure_is_drawn
     assert answers.loc[1, ["steps", "peak_epoch"]].isna().all()
     frame = courses(logs)
     assert set(frame["quantity"]) == {"pesq", "train_loss", "disc_loss", "validation_loss"}
-    figure = draw(plots.courses, frame, tmp_path, "courses")
-    assert [axis.get_title() for axis in figure.axes] == list(plots.TITLES.values())
-    draw(plots.courses, pd.read_csv(tmp_path / "courses.csv"), tmp_path, "courses")
+    figure = draw(diagnosis_plots.courses, frame, tmp_path, "courses")
+    assert [axis.get_title() for axis in figure.axes] == list(diagnosis_plots.TITLES.values())
+    draw(diagnosis_plots.courses, pd.read_csv(tmp_path / "courses.csv"), tmp_path, "courses")
 
 
 def test_every_cause_rests_on_a_claim_of_the_study_and_says_which(rng):
-    titles = {claim.id: claim.title for claim in read_claims().claims}
     diagnosis = diagnose(trained_on(SPEECH_SCALE, rng, skip_rate=0.56))
-    text = in_words(diagnosis, {})
+    text = in_words(diagnosis, TITLES, {})
     assert len(diagnosis.causes) == 2
-    assert all(f"claim {cause.claim}: {titles[cause.claim]}" in text for cause in diagnosis.causes)
-    assert {finding.claim for finding in diagnosis.findings} - {""} <= set(titles)
+    assert all(f"claim {cause.claim}: {TITLES[cause.claim]}" in text for cause in diagnosis.causes)
+    assert {finding.claim for finding in diagnosis.findings} - {""} <= set(TITLES)
 
 
 def test_a_cause_comes_with_the_verdict_on_its_claim(rng, tmp_path):
@@ -133,7 +134,7 @@ def test_a_cause_comes_with_the_verdict_on_its_claim(rng, tmp_path):
     table.write_text("claim,claim_verdict\nC12,supported\nC12,supported\nK1,\n")
     assert verdicts_in(table) == {"C12": "supported"}
     diagnosis = diagnose(trained_on(SPEECH_SCALE, rng))
-    assert "(supported by the report)" in in_words(diagnosis, verdicts_in(table))
+    assert "(supported by the report)" in in_words(diagnosis, TITLES, verdicts_in(table))
     table.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"not the claims\.csv of a report"):
         verdicts_in(table)

@@ -45,7 +45,7 @@ def test_file_errors_are_one_line_and_name_the_file(rng, tmp_path):
     poisoned = tmp_path / "nan.wav"
     soundfile.write(poisoned, np.full(100, np.nan), 16_000, subtype="FLOAT")
     for source, target, named in (
-        (tmp_path / "absent.wav", "out.wav", "absent.wav: no such file"),
+        (tmp_path / "absent.wav", "out.wav", r"absent.wav: cannot be read \(No such file"),
         (broken, "out.wav", "broken.wav: damaged, truncated or not audio"),
         (poisoned, "out.wav", "nan.wav: noisy holds 100 NaN"),
         (noisy, "out.mp4", "out.mp4: cannot write .mp4"),
@@ -91,7 +91,7 @@ def test_a_folder_goes_on_past_a_damaged_file(rng, tmp_path):
 
 
 def test_a_folder_without_audio_is_an_error(tmp_path):
-    with pytest.raises(AudioError, match="holds no WAV or FLAC"):
+    with pytest.raises(AudioError, match="no WAV or FLAC files in it"):
         next(enhance_files(Identity(), [tmp_path], tmp_path / "out"))
     with pytest.raises(AudioError, match="source folder itself"):
         next(enhance_files(Identity(), [tmp_path], tmp_path))

@@ -132,16 +132,6 @@ def test_as_published_an_estimate_depends_on_the_other_utterances_of_the_batch(s
     assert _relative_error(together, alone) > 1e-4
 
 
-def test_batch_first_an_utterance_is_estimated_by_itself_with_the_same_weights(small_network):
-    network = MPSENet(num_channel=8, num_blocks=1, batch_first=True).eval()
-    network.load_state_dict(small_network.state_dict())
-    both = analyse(_noise(7))
-    with torch.no_grad():
-        together = network(both.magnitude, both.phase)[0]
-        alone = torch.cat([network(both.magnitude[i : i + 1], both.phase[i : i + 1])[0] for i in range(2)])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-
-
 def test_the_generator_interface_gives_the_same_estimate_under_the_same_names(small_network):
     generator = MPSENetGenerator(num_channel=8, num_blocks=1).eval()
     generator.load_state_dict(small_network.state_dict())

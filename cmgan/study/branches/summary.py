@@ -10,12 +10,12 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
+from cmgan.statistics import ENDPOINT_EPOCHS, seed_interval, t_power
 from cmgan.study.branches.job import BranchPlan, noisy_scores, read_plan
 from cmgan.study.branches.plots import branches
 from cmgan.study.branches.tables import TRUNK, Judged, curves, differences, endpoints, judge
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import draw
-from cmgan.study.statistics import ENDPOINT_EPOCHS, seed_interval, t_power
 from data_prep.whole_files import write_table, write_text
 
 LOGS = ("config.json", "epochs.csv", "validation.csv")

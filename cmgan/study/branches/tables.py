@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_1samp
 
+from cmgan.statistics import ERROR, Interval, holm, seed_interval
 from cmgan.study.arms import ARMS
 from cmgan.study.objective.minima import published_objective
-from cmgan.study.statistics import ERROR, Interval, holm, seed_interval
 
 TRUNK = "trunk"  # in the column of arms
 MEASURES = ("pesq", "gain", "inconsistency", "objective")

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from cmgan.statistics import proportion_interval, seed_interval
 from cmgan.study.run_results import RunResults
-from cmgan.study.statistics import proportion_interval, seed_interval
 
 Scale = Literal["pesq", "share", "relative", "plain", "outcome"]
 # Of a value: the p-values of the two one-sided tests, whether the effect lies above it and whether below.

@@ -7,6 +7,13 @@ import pandas as pd
 from scipy import stats
 
 from cmgan.recipe import Budget
+from cmgan.statistics import (
+    HEALTHY_BAND,
+    batch_share,
+    endpoint_table,
+    needed_crop_share,
+    visible_drop,
+)
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.claims.effects import (
     Effect,
@@ -20,7 +27,6 @@ from cmgan.study.claims.effects import (
 )
 from cmgan.study.comparison.words import FELL, HELD, fall_verdicts
 from cmgan.study.published.logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
-from cmgan.study.statistics import HEALTHY_BAND, batch_share, endpoint_table, needed_crop_share, visible_drop
 from cmgan.study.training.tables import Criterion, fall_by_utterance, pesq_falls, stops
 
 # Steps of the published training: 120 epochs of 11,572 utterances in batches of 4.

@@ -12,12 +12,12 @@ from typing import Literal, get_args
 
 import yaml
 
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import arm
 from cmgan.study.branches import evidence as branch_evidence
 from cmgan.study.claims import evidence
 from cmgan.study.claims.effects import Effect, Evidence, Missing, MissingEvidenceError, Scale
 from cmgan.study.objective import evidence as objective_evidence
-from cmgan.study.statistics import MARGIN_PESQ
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 Relation = Literal["above", "below", "within"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from cmgan.statistics import ERROR, holm
 from cmgan.study.claims.effects import Effect, Evidence, Missing
 from cmgan.study.claims.rules import DETERMINISTIC, Claim, Prediction, Verdict, read_claims
 from cmgan.study.run_results import RunResults
-from cmgan.study.statistics import ERROR, holm
 
 NO_COLLAPSE = {
     True: "no branch of this run certainly fell, so that there was no collapse to explain",

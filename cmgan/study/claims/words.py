@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cmgan.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
 from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
 from cmgan.study.comparison.words import bounds, number
 from cmgan.study.report.tables import Table
-from cmgan.study.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
 
 STYLES: dict[Scale, str] = {
     "pesq": "+.2f",

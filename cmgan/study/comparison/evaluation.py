@@ -17,11 +17,11 @@ from cmgan.metrics.speech import METRICS
 from cmgan.models.systems import build_generator
 from cmgan.models.weights import load_public_weights
 from cmgan.recipe import recorded_budget
+from cmgan.statistics import mean_interval, paired_table
 from cmgan.study.arms import ARMS, PUBLISHED
 from cmgan.study.notebook_parameters import EvaluationParameters
 from cmgan.study.paths import evaluation_table, noisy_table, run_folder, training_folder
 from cmgan.study.run_results import NOISY, RunResults
-from cmgan.study.statistics import mean_interval, paired_table
 from cmgan.study.training import tables as training
 from data_prep.audio import write_audio
 from data_prep.manifest import read_manifest

@@ -12,11 +12,11 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from cmgan.metrics.speech import METRICS
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import NOISY_COLOUR, WHITE_EDGE, arm_label, arm_rows, arm_style
 from cmgan.study.comparison.evaluation import FAMILIES
 from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
 from cmgan.study.run_results import NOISY
-from cmgan.study.statistics import MARGIN_PESQ
 
 INCHES_ASIDE = 0.07
 

@@ -16,6 +16,13 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
+from cmgan.statistics import (
+    ENDPOINT_EPOCHS,
+    MARGIN_PESQ,
+    cluster_rank_correlation,
+    endpoint_table,
+    seed_interval,
+)
 from cmgan.study.arms import ARMS, arm_label, arm_style
 from cmgan.study.claims.verdicts import claims_frame, judge_run
 from cmgan.study.claims.words import claims_markdown, power_table
@@ -23,13 +30,6 @@ from cmgan.study.comparison.words import bounds, number
 from cmgan.study.figure_files import TEXT_WIDTH, draw
 from cmgan.study.paths import found_arms_and_seeds, training_folder
 from cmgan.study.run_results import load_run, pooled
-from cmgan.study.statistics import (
-    ENDPOINT_EPOCHS,
-    MARGIN_PESQ,
-    cluster_rank_correlation,
-    endpoint_table,
-    seed_interval,
-)
 from cmgan.study.training.tables import LABELS
 from data_prep.whole_files import write_table, write_text
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cmgan.study.statistics import MARGIN_PESQ, seed_interval
+from cmgan.statistics import MARGIN_PESQ, seed_interval
 from cmgan.study.training.tables import LABELS, LOSSES
 
 # More arms than this are named without their numbers.

@@ -58,7 +58,13 @@ def prepare_corpus(parameters: DataParameters, report: Callable[[str], None] = p
     if parameters.corpus == "synthetic":
         prepare_synthetic(output, parameters.corpus_seed, counts)
     elif parameters.corpus == "folder":
-        prepare_folder(Path(parameters.corpus_path), output, parameters.corpus_seed, limits)
+        prepare_folder(
+            Path(parameters.corpus_path),
+            output,
+            parameters.corpus_seed,
+            limits,
+            speaker_pattern=parameters.speaker_pattern,
+        )
     else:
         folder = Path(parameters.corpus_path or repository_root() / DOWNLOADED)
         if not parameters.corpus_path:

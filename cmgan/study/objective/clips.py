@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cmgan.dataset import UtterancePair
 from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, rms_gain
-from data_prep.audio import TOLERATED_SECONDS, check_pair, read_audio
+from data_prep.audio import read_audio, read_together
 
 LEAST_SECONDS = 0.25  # shorter ones have no PESQ
 CLIPS_A_BATCH = 8
@@ -84,10 +84,8 @@ def recorded_pairs(folder: Path, limit: int = 0) -> list[UtterancePair]:
     """
     pairs = []
     for file in _clean_files(folder, limit):
-        clean, noisy = _read(file), _read(folder / "noisy" / file.name)
-        samples, _ = check_pair(clean, noisy, file.stem)
-        sides = (signal[:samples].astype(np.float32) for signal in (clean, noisy))
-        pairs.append(UtterancePair(file.stem, *sides))
+        clean, noisy, _ = read_together(file, folder / "noisy" / file.name, file.stem)
+        pairs.append(UtterancePair(file.stem, clean, noisy))
     return pairs
 
 
@@ -97,14 +95,10 @@ def gains_of_files(folder: Path, limit: int = 0) -> np.ndarray:
     limit and errors as in `recorded_pairs`; ValueError where every file is silent.
     """
     files = [folder / "noisy" / file.name for file in _clean_files(folder, limit)]
-    powers = np.array([np.square(_read(file), dtype=np.float64).mean() for file in files])
+    powers = np.array([np.square(read_audio(file), dtype=np.float64).mean() for file in files])
     if not powers.any():
         raise ValueError(f"{folder / 'noisy'}: every file is silent")
     return powers[powers > 0] ** -0.5
-
-
-def _read(file: Path) -> np.ndarray:
-    return read_audio(file, tolerated_seconds=TOLERATED_SECONDS)
 
 
 def _clean_files(folder: Path, limit: int) -> list[Path]:

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from cmgan.statistics import seed_interval
 from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.minima import setting_label
-from cmgan.study.statistics import seed_interval
 
 PANELS = {"pesq": "PESQ", "gain": "gain of the estimate", "inconsistency": "inconsistency"}
 # The two time targets look as the arms do that train with them.

@@ -9,6 +9,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from cmgan.statistics import seed_interval
 from cmgan.study.claims.effects import Evidence
 from cmgan.study.claims.rules import FROM_OBJECTIVE, read_claims
 from cmgan.study.claims.verdicts import judge
@@ -16,7 +17,6 @@ from cmgan.study.claims.words import effect_in_words, rule_of
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
-from cmgan.study.statistics import seed_interval
 from data_prep.whole_files import write_text
 
 # No recording, no sound, no network: what the figures and verdicts are computed from.

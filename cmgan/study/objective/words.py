@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cmgan.statistics import MARGIN_PESQ, seed_interval
 from cmgan.study.arms import arm_label
 from cmgan.study.comparison.clip import CLEAN, GAIN, HEARD, INCONSISTENCY, PESQ, WRITTEN
 from cmgan.study.comparison.words import bounds, in_words, number
@@ -16,7 +17,6 @@ from cmgan.study.objective.minima import (
     setting_label,
     starts_apart,
 )
-from cmgan.study.statistics import MARGIN_PESQ, seed_interval
 
 MEETING = 0.05  # PESQ that the minima from two starts may differ by
 

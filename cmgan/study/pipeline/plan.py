@@ -96,7 +96,8 @@ def plan_of(profile: Profile, root: Path) -> Plan:
     elif profile.corpus == "voicebank":
         counts = {split: min(count, limits[split] or count) for split, count in VOICEBANK_UTTERANCES.items()}
     else:
-        recordings = assign_splits(find_recordings(Path(profile.corpus_path)), profile.corpus_seed)
+        found = find_recordings(Path(profile.corpus_path), profile.speaker_pattern)
+        recordings = assign_splits(found, profile.corpus_seed)
         counts = Counter(item.split for item in limit_splits(recordings, limits, profile.corpus_seed))
     utterances = {split: counts[split] or 0 for split in SPLITS}
     batches = batches_per_epoch(utterances["train"], profile.batch_size, profile.processes)

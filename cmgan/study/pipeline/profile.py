@@ -30,6 +30,9 @@ class Profile(Budget):
     corpus_path: Annotated[
         str, Setting("folder with clean/ and noisy/, or VoiceBank+DEMAND (downloaded where none is given)")
     ]
+    speaker_pattern: Annotated[
+        str, Setting("regular expression whose group is the speaker in a file's path; empty guesses")
+    ]
     corpus_seed: Annotated[int, Setting("seed of the corpus, its split and what is drawn from it", least=0)]
     train_utterances: Annotated[
         int, Setting("utterances to train on, 0 takes all that a corpus has", least=0)

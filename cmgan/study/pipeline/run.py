@@ -96,7 +96,7 @@ def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Pr
         settings["corpus"] = "folder"
     profile = profile_from(settings)
     if profile.corpus == "folder":
-        check_corpus(Path(profile.corpus_path))
+        check_corpus(Path(profile.corpus_path), profile.speaker_pattern)
     if profile.corpus == "voicebank" and profile.corpus_path and not Path(profile.corpus_path).is_dir():
         raise ValueError(f"{profile.corpus_path}: no such folder; leave it out to download VoiceBank+DEMAND")
     return profile

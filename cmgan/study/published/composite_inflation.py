@@ -9,7 +9,7 @@ from cmgan.dataset import UtterancePair
 from cmgan.metrics.composite import composite, spectral_distances
 from cmgan.metrics.pesq import pesq_score
 from cmgan.metrics.snr import segmental_snr
-from cmgan.study.statistics import mean_interval
+from cmgan.statistics import mean_interval
 
 RATINGS = ("csig", "cbak", "covl")
 MARGIN_RATING = 0.1

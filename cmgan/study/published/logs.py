@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binom
 
+from cmgan.statistics import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO, proportion_interval
 from cmgan.study.published.plots import FAMILIES, code_family
-from cmgan.study.statistics import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO, proportion_interval
 
 LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
 RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl", "ssnr", "stoi", "remark")

@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cmgan.statistics import HEALTHY_BAND, NEARLY_ZERO
 from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
 from cmgan.study.published.composite_inflation import MARGIN_RATING, RATINGS, mean_inflation
 from cmgan.study.published.rank_skip import STEPS, TITLES
-from cmgan.study.statistics import HEALTHY_BAND, NEARLY_ZERO
 
 # Label and marker of each family of code versions.
 FAMILIES = {

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from cmgan.statistics import HEALTHY_BAND, MARGIN_PESQ
 from cmgan.study.comparison import words
 from cmgan.study.comparison.evaluation import FAMILIES, Comparison
 from cmgan.study.comparison.words import bounds, code, in_words, number
 from cmgan.study.objective.words import clip_in_words
 from cmgan.study.run_results import NOISY
-from cmgan.study.statistics import HEALTHY_BAND, MARGIN_PESQ
 from cmgan.study.training.tables import CRITERIA, LABELS, LOSSES, PATIENCES
 
 # Why a run has no frame of a figure.

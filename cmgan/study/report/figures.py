@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cmgan.diagnosis import plots as diagnosis_plots
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.branches import plots as branch_plots
 from cmgan.study.claims import plots as claims_plots
@@ -21,6 +20,7 @@ from cmgan.study.objective import plots as objective_plots
 from cmgan.study.published import plots as log_plots
 from cmgan.study.run_results import RunResults
 from cmgan.study.silence import plots as silence_plots
+from cmgan.study.training import diagnosis_plots
 from cmgan.study.training import plots as training_plots
 from cmgan.study.training.tables import distribution, gradient_norms
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from cmgan.labels import inject_failure, labels_from_pesq
 from cmgan.recipe import LabelPolicy
+from cmgan.statistics import CLAIMED_SKIP_SHARE, cluster_rank_correlation
 from cmgan.study.silence.survey import PUBLISHED_BATCH, PUBLISHED_CROP_SECONDS, nearest
-from cmgan.study.statistics import CLAIMED_SKIP_SHARE, cluster_rank_correlation
 
 FAILURE_RATES = (0.0, 0.1, 0.25, CLAIMED_SKIP_SHARE, 0.9)
 

@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from cmgan.labels import INVENTED_LABEL, normalised_pesq
-from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
-from cmgan.study.silence.survey import PUBLISHED_BATCH, SIDES
-from cmgan.study.silence.validation_noise import CLAIMED_COLLAPSE
-from cmgan.study.statistics import (
+from cmgan.statistics import (
     CLAIMED_SKIP_SHARE,
     MARGIN_PESQ,
     cluster_rank_correlation,
     needed_crop_share,
 )
+from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
+from cmgan.study.silence.survey import PUBLISHED_BATCH, SIDES
+from cmgan.study.silence.validation_noise import CLAIMED_COLLAPSE
 
 CLAIM = f"{100 * CLAIMED_SKIP_SHARE:.0f} %"
 MARKERS = ("o", "s", "^")

@@ -14,7 +14,7 @@ import pandas as pd
 from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.metrics.pesq import SAFE_SECONDS, PesqScore, pesq_score
 from cmgan.signal import SAMPLE_RATE
-from cmgan.study.statistics import CLAIMED_SKIP_SHARE, batch_share, needed_crop_share, proportion_interval
+from cmgan.statistics import CLAIMED_SKIP_SHARE, batch_share, needed_crop_share, proportion_interval
 
 SURVEYED_UTTERANCES = 200  # of each split
 PUBLISHED_CROP_SECONDS = 2.0

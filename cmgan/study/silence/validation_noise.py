@@ -8,8 +8,8 @@ import pandas as pd
 from cmgan.dataset import UtterancePair, crop
 from cmgan.metrics.pesq import pesq_score
 from cmgan.signal import SAMPLE_RATE
+from cmgan.statistics import Interval, mean_interval, visible_drop
 from cmgan.study.silence.survey import PUBLISHED_CROP_SECONDS
-from cmgan.study.statistics import Interval, mean_interval, visible_drop
 
 SCORED_UTTERANCES = 60  # of each split
 PUBLISHED_VALIDATION = 824  # utterances: the public code validates on the whole test split

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cmgan.statistics import CLAIMED_SKIP_SHARE, MARGIN_PESQ, visible_drop
 from cmgan.study.silence.survey import PUBLISHED_BATCH, PUBLISHED_CROP_SECONDS, nearest
 from cmgan.study.silence.validation_noise import (
     CLAIMED_COLLAPSE,
     PUBLISHED_VALIDATION,
     crop_variance_of_estimates,
 )
-from cmgan.study.statistics import CLAIMED_SKIP_SHARE, MARGIN_PESQ, visible_drop
 
 LITTLE_SPEECH_MS = 200
 _VALIDATIONS = {"published": "the published test split", "this run": "this run's validation"}

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from cmgan.statistics import HEALTHY_BAND
 from cmgan.study.arms import WHITE_EDGE, arm_label, arm_rows, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
-from cmgan.study.statistics import HEALTHY_BAND
 from cmgan.study.training.tables import LABELS, LOSSES, SPEECH
 
 STEP_LOSSES = ("loss_real_imaginary", "loss_magnitude", "loss_time", "loss_metric", "loss_discriminator")

@@ -9,8 +9,8 @@ import pandas as pd
 
 from cmgan.metrics.speech import METRICS
 from cmgan.recipe import Recipe
+from cmgan.statistics import Interval, fall_by_utterance, mean_interval, proportion_interval, seed_interval
 from cmgan.study.arms import arm as recipe_of
-from cmgan.study.statistics import Interval, mean_interval, proportion_interval, seed_interval
 
 LABELS = METRICS | {
     "inconsistency": "spectral inconsistency",
@@ -91,21 +91,6 @@ def falls_by_arm(validation: pd.DataFrame) -> pd.DataFrame:
     by_arm = validation.groupby("arm", sort=False)
     rows = [{"arm": arm} | spread(fall_by_utterance(runs))._asdict() for arm, runs in by_arm]
     return pd.DataFrame(rows).rename(columns={"mean": "fall"})
-
-
-def fall_by_utterance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Cross-fitted fall (see `pesq_falls`) of one arm, an utterance a row and a seed a column.
-
-    NaN where a needed score is missing.
-    """
-    falls: dict[int, dict[str, float]] = {}
-    for seed, run in runs.groupby("seed"):
-        table = run.pivot(index="epoch", columns="id", values="pesq")
-        falls[seed] = {}
-        for utterance, own in table.items():
-            others = table.drop(columns=utterance).mean(axis=1).dropna()
-            falls[seed][utterance] = own[others.idxmax()] - own.iloc[-1] if len(others) else np.nan
-    return pd.DataFrame(falls)
 
 
 def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from cmgan.statistics import MARGIN_PESQ, mean_interval
 from cmgan.study.comparison.words import bounds, in_words, number
-from cmgan.study.statistics import MARGIN_PESQ, mean_interval
 from cmgan.study.training.plots import RUNNING_MEAN_STEPS
 from cmgan.study.training.tables import BOOTSTRAP_SEED, LABELS
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from cmgan.recipe import Budget
+from cmgan.statistics import batch_share
 from cmgan.study.claims.effects import (
     Effect,
     Evidence,
@@ -18,7 +19,6 @@ from cmgan.study.claims.effects import (
 )
 from cmgan.study.claims.rules import Prediction, Rule
 from cmgan.study.run_results import RunResults, load_run, pooled
-from cmgan.study.statistics import batch_share
 from tests.simulated_run import simulate_run
 
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 import yaml
 
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.claims.effects import effect_of_seeds
 from cmgan.study.claims.rules import CLAIMS_FILE, Rule, read_claims
-from cmgan.study.statistics import MARGIN_PESQ
 
 CONTENT = yaml.safe_load(CLAIMS_FILE.read_text())
 

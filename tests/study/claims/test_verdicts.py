@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cmgan.statistics import ERROR, holm, t_power
 from cmgan.study.claims.effects import Missing, effect_of_fact, effect_of_seeds, effect_of_share
 from cmgan.study.claims.rules import Prediction, Rule, Verdict, read_claims
 from cmgan.study.claims.verdicts import NO_COLLAPSE, claims_frame, judge, judge_run
 from cmgan.study.claims.words import claims_text
 from cmgan.study.run_results import load_run
-from cmgan.study.statistics import ERROR, holm, t_power
 from tests.simulated_run import simulate_run
 
 MARGIN = 0.1

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cmgan.statistics import t_power
 from cmgan.study.claims.effects import (
     Effect,
     Missing,
@@ -27,7 +28,6 @@ from cmgan.study.claims.words import (
     verdicts_in_words,
 )
 from cmgan.study.report.figures import FIGURES
-from cmgan.study.statistics import t_power
 
 
 def _effect(middle: float, scatter: float) -> Effect:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cmgan.dataset import UtterancePair
 from cmgan.signal import SAMPLE_RATE
+from cmgan.statistics import batch_share, needed_crop_share
 from cmgan.study.silence.survey import (
     active_samples,
     batch_failures,
@@ -18,7 +19,6 @@ from cmgan.study.silence.survey import (
     scored_crops,
     window_of_speech,
 )
-from cmgan.study.statistics import batch_share, needed_crop_share
 
 
 def speech_like(name: str, seconds: float, speech_from: float, seed: int) -> UtterancePair:

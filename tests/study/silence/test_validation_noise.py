@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from cmgan.dataset import UtterancePair
+from cmgan.statistics import visible_drop
 from cmgan.study.silence.validation_noise import (
     CLAIMED_COLLAPSE,
     PUBLISHED_VALIDATION,
@@ -14,7 +15,6 @@ from cmgan.study.silence.validation_noise import (
     visible_drops,
 )
 from cmgan.study.silence.words import estimates_in_words, noise_in_words
-from cmgan.study.statistics import visible_drop
 from tests.speech_like import noisy_copy, speech_like
 
 

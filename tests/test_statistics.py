@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cmgan.study.statistics import (
+from cmgan.statistics import (
     cluster_rank_correlation,
     endpoint_table,
     holm,

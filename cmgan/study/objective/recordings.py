@@ -8,10 +8,10 @@ import numpy as np
 from cmgan.diagnosis.findings import NORMALISE_TARGET, Finding, Weight
 from cmgan.metrics.pesq import PesqWorkers
 from cmgan.recipe import LossWeights, Recipe
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.objective.clips import batches_of_clips, gains_of_files, recorded_pairs
 from cmgan.study.objective.experiments import Setting, run_descents
 from cmgan.study.objective.minima import minima
-from cmgan.study.statistics import MARGIN_PESQ
 
 CLIPS, SECONDS, ITERATIONS = 4, 2.0, 200
 # More files than these say no more about a corpus's gains, and take long to read.

@@ -145,6 +145,22 @@ def paired_table(frame: pd.DataFrame, first: str, second: str, column: str) -> p
     return (tables[0] - tables[1])[tables[0].columns.intersection(tables[1].columns)]
 
 
+def fall_by_utterance(runs: pd.DataFrame) -> pd.DataFrame:
+    """How far each utterance's PESQ (columns epoch, seed, id, pesq) fell: an utterance a row and a seed a column.
+
+    From the epoch that is best for the *other* utterances, since a maximum chosen on the same noise falls by itself,
+    to the last one. NaN where a needed score is missing.
+    """
+    falls: dict[int, dict[str, float]] = {}
+    for seed, run in runs.groupby("seed"):
+        table = run.pivot(index="epoch", columns="id", values="pesq")
+        falls[seed] = {}
+        for utterance, own in table.items():
+            others = table.drop(columns=utterance).mean(axis=1).dropna()
+            falls[seed][utterance] = own[others.idxmax()] - own.iloc[-1] if len(others) else np.nan
+    return pd.DataFrame(falls)
+
+
 def batch_share(crop_share: float, batch_size: int) -> float:
     """Share of batches with at least one failure when crops fail independently: 1 − (1 − p)^B."""
     return 1 - (1 - crop_share) ** batch_size
