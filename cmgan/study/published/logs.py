@@ -6,7 +6,6 @@ import pandas as pd
 from scipy.stats import binom
 
 from cmgan.statistics import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO, proportion_interval
-from cmgan.study.published.plots import FAMILIES, code_family
 
 LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
 RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl", "ssnr", "stoi", "remark")
@@ -14,6 +13,13 @@ TABLES = Path(__file__).with_name("data")
 ALL_RUNS = "all runs"
 NEVER_SKIPS = "batch-mean fix"  # in a code_version: every batch gets a label, whatever failed
 QUANTILES = {"minimum": 0.0, "quartile_1": 0.25, "median": 0.5, "quartile_3": 0.75, "maximum": 1.0}
+# Label and marker of each family of code versions.
+FAMILIES = {
+    "before": ("code before the refactoring", "o"),
+    "after": ("code after it", "s"),
+    "fixed": ("after it, batch-mean fix", "^"),
+    "other": ("unknown or other code", "D"),
+}
 
 # Where a run of the logs ended, as (run, beginning of code_version) in the table of results.
 RESULT_OF_LOG = {
@@ -183,6 +189,15 @@ def results_in_words(results: pd.DataFrame) -> str:
         if len(rows := known[known["code_version"].map(code_family) == family])
     }
     return f"Published PESQ by version of the code: {'; '.join(best.values())}."
+
+
+def code_family(version: str) -> str:
+    """before, after, fixed or other, from a code_version of the tables."""
+    if version.startswith("before-refactor"):
+        return "before"
+    if version.startswith("after-refactor"):
+        return "fixed" if "fix" in version else "after"
+    return "other"
 
 
 def _read(file: Path, columns: tuple[str, ...], numeric: tuple[str, ...]) -> pd.DataFrame:

@@ -9,15 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from cmgan.statistics import HEALTHY_BAND, NEARLY_ZERO
 from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH
 from cmgan.study.published.composite_inflation import MARGIN_RATING, RATINGS, mean_inflation
+from cmgan.study.published.logs import FAMILIES, code_family
 from cmgan.study.published.rank_skip import STEPS, TITLES
-
-# Label and marker of each family of code versions.
-FAMILIES = {
-    "before": ("code before the refactoring", "o"),
-    "after": ("code after it", "s"),
-    "fixed": ("after it, batch-mean fix", "^"),
-    "other": ("unknown or other code", "D"),
-}
 
 
 def losses_by_run(losses: pd.DataFrame) -> Figure:
@@ -116,12 +109,3 @@ def composite_inflation(inflation: pd.DataFrame) -> Figure:
     unique = dict(zip(names, handles, strict=True))
     figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=2, frameon=False)
     return figure
-
-
-def code_family(version: str) -> str:
-    """before, after, fixed or other, from a code_version of the tables."""
-    if version.startswith("before-refactor"):
-        return "before"
-    if version.startswith("after-refactor"):
-        return "fixed" if "fix" in version else "after"
-    return "other"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from cmgan.study.objective.summary import keep_minima, summary
-from cmgan.study.objective.words import answer_in_words
+from cmgan.study.objective.words import answer_in_words, clip_in_words
 
 ROOT = Path(__file__).parents[3]
 KEPT = sorted(path.parents[1] for path in (ROOT / "results" / "objective").glob("*/objective/minima.csv"))
@@ -39,3 +39,20 @@ def test_the_readme_opens_with_the_kept_finding():
 def test_a_run_without_minima_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="run 03_objective first"):
         keep_minima(tmp_path, tmp_path / "kept")
+
+
+def test_a_clip_is_told_by_its_scores_and_by_what_cancels_in_its_waveform():
+    views = {
+        "written": [0.0, 0.0],
+        "heard": [-6.0, -6.0],
+        "pesq": [2.25],
+        "gain": [0.3],
+        "inconsistency": [0.4],
+    }
+    rows = pd.DataFrame([("minimum", view, value) for view, values in views.items() for value in values])
+    rows.columns = ["arm", "view", "value"]
+    told = clip_in_words(pd.concat([rows.assign(arm="clean"), rows]))
+    assert told == [
+        "minimum: PESQ 2.25, gain 0.30, inconsistency 0.40; the spectrum of its waveform lies 6.0 dB below the "
+        "one that is written."
+    ]

@@ -8,14 +8,15 @@ from cmgan.study.published.logs import (
     ALL_RUNS,
     LOG_COLUMNS,
     RESULT_OF_LOG,
+    code_family,
     discriminator_losses,
     final_pesq,
     losses_with_results,
     read_results,
     read_training_logs,
+    results_in_words,
     skip_table,
 )
-from cmgan.study.published.plots import code_family
 
 
 def logs_of(*rows: tuple[str, str, str, object, float]) -> pd.DataFrame:
@@ -132,3 +133,12 @@ def test_code_versions_belong_to_families():
     assert code_family("after-refactor") == "after"
     assert code_family("after-refactor + batch-mean fix") == "fixed"
     assert code_family("unknown (July 2023)") == "other"
+
+
+def test_the_best_result_of_each_version_is_told_with_how_many_there_are():
+    versions = ["before-refactor", "after-refactor", "after-refactor", "unknown"]
+    results = pd.DataFrame({"code_version": versions, "pesq": [3.28, 3.0, 2.1, np.nan]})
+    assert results_in_words(results) == (
+        "Published PESQ by version of the code: code before the refactoring at most 3.28 (1 result); code after it "
+        "at most 3.00 (2 results)."
+    )
