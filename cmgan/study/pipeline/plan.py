@@ -65,19 +65,23 @@ class Plan:
     def in_words(self, cost: Cost) -> list[str]:
         """The plan as lines: the work, what was measured, and what follows for one training and for all."""
         profile, each, tests = self.profile, self.training_hours(cost), self.evaluation_hours(cost)
-        trainings = len(profile.trainings)
+        trainings, branches = len(profile.trainings), len(profile.branch_trainings)
+        share = profile.branch_epochs / profile.epochs  # of a training's work that a branch adds
         counts = ", ".join(f"{count:,} {split}" for split, count in self.utterances.items())
         # A training keeps two networks and its log, and while it runs a checkpoint with two moments.
-        kept = trainings * (2 * cost.network_bytes + self.steps * cost.log_row_bytes) + 4 * cost.network_bytes
+        logged = self.steps * cost.log_row_bytes * (trainings + share * branches)
+        kept = logged + (2 * (trainings + branches) + 4) * cost.network_bytes
         return [
-            f"Run {profile.run}: {len(profile.arms)} arms × {len(profile.seeds)} seeds = {trainings} trainings",
+            f"Run {profile.run}: {len(profile.arms)} arms × {len(profile.seeds)} seeds = {trainings} trainings"
+            f"{f', and {branches} branches of {profile.branch_epochs} epochs' if branches else ''}",
             f"Utterances: {counts} (corpus {profile.corpus})",
             f"A training: {profile.epochs} epochs, {self.steps:,} steps of {profile.batch_size} crops of "
             f"{profile.crop_seconds:g} s, width {profile.channels}, {profile.blocks} blocks",
             f"Measured here ({cost.device}; median of {MEASURED_STEPS} steps): {cost.step_seconds:.2f} s a step, "
             f"{cost.validation_seconds:.2f} s a validated utterance, peak memory {cost.peak_mib / 1024:.1f} GiB",
             f"One training: {hours(each)}, its tests {hours(tests)}",
-            f"All of them, one after the other on such a device: {hours(trainings * (each + tests))}",
+            f"All of them, one after the other on such a device: "
+            f"{hours(trainings * (each + tests) + branches * share * each)}",
             f"Disk, besides the corpus: {kept / 2**30:.1f} GiB",
         ]
 

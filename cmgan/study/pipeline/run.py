@@ -20,6 +20,7 @@ import typer
 import yaml
 
 from cmgan.progress import duration
+from cmgan.study.branches.summary import branches_answer
 from cmgan.study.notebook_parameters import ReportParameters, job_parameters
 from cmgan.study.notebook_text import finding_of, first_sentences
 from cmgan.study.paths import repository_root
@@ -76,11 +77,12 @@ def main(
 
 
 def answer(folder: Path) -> list[str]:
-    """What the run found, from its executed notebooks, in a line for the loss and one for the claims."""
+    """What the run found, from its notebooks and branches, in a line for the loss, the networks and the claims."""
     titles = {"The loss": "03_objective", "The claims": "07_comparison_report"}
     files = {title: folder / "notebooks" / f"{name}.ipynb" for title, name in titles.items()}
     found = {title: finding_of(file) for title, file in files.items() if file.is_file()}
-    return [f"{title}: {first_sentences(text)}" for title, text in found.items() if text]
+    said = {"The loss": "", "The networks": branches_answer(folder)} | found
+    return [f"{title}: {first_sentences(text)}" for title, text in said.items() if text]
 
 
 def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Profile:

@@ -43,12 +43,16 @@ class Standing:
 
 
 def standings_of(folder: Path) -> list[Standing]:
-    """Every training in a run's folder, in RUN/training, or in the folder itself, unfinished ones first.
+    """Every training in a run's folder, in RUN/training and RUN/branches, or in the folder itself; unfinished first.
 
     Raises FileNotFoundError when none of them has logged a step.
     """
     alone = _standing(folder)
-    places = [] if alone else [*folder.glob("*/"), *folder.glob("training/*/")]
+    places = (
+        []
+        if alone
+        else [path for part in ("", "training/", "branches/training/") for path in folder.glob(f"{part}*/")]
+    )
     found = [one for one in (alone, *map(_standing, places)) if one]
     if not found:
         raise FileNotFoundError(
@@ -99,7 +103,10 @@ def planned(folder: Path) -> int:
     if not settings.is_file():
         return 0
     profile = yaml.safe_load(settings.read_text())
-    return len(profile["arms"]) * len(profile["seeds"])
+    grown = [
+        branch for branch in profile.get("branches", ()) if branch.partition("-to-")[0] in profile["arms"]
+    ]
+    return (len(profile["arms"]) + len(grown)) * len(profile["seeds"])
 
 
 def _standing(folder: Path) -> Standing | None:

@@ -38,9 +38,11 @@ def test_a_plan_multiplies_measured_steps_and_validations_by_what_the_profile_as
     assert plan.training_hours(COST) == pytest.approx((70 * 2.0 + 10 * 6 * 0.5) / 3600)
     assert plan.evaluation_hours(COST) == pytest.approx(18 / 3600)
     words = "\n".join(plan.in_words(COST))
-    assert "6 trainings" in words
+    assert "6 trainings, and 6 branches of 3 epochs" in words
     assert "One training: 2 min 50 s" in words
-    assert "on such a device: 18 min 48 s" in words
+    # Six trainings with their tests, and six branches of three epochs where a training has ten.
+    assert 6 * (170 + 18) + 6 * 0.3 * 170 == 23 * 60 + 54
+    assert "on such a device: 23 min 54 s" in words
 
 
 def test_a_folder_is_counted_as_the_preparation_would_split_it(tmp_path):
