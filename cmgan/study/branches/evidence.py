@@ -20,14 +20,21 @@ def branch_fall(run: Evidence, trunk: str, arm: str) -> Effect:
 
 def branch_change(run: Evidence, trunk: str, arm: str, quantity: str) -> Effect:
     """Relative change of `quantity` (gain, inconsistency, objective) from the switch to the branch's end."""
-    ends = run.table(ENDPOINTS)
+    ends = _endpoints(run)
     at_switch = ends[(ends["trunk"] == trunk) & (ends["arm"] == TRUNK)].set_index("seed")[quantity]
     change = _differences(run, trunk, arm, TRUNK, quantity) / at_switch
     return effect_of_seeds(change.dropna(), "relative")
 
 
+def _endpoints(run: Evidence) -> pd.DataFrame:
+    try:
+        return run.table(ENDPOINTS)
+    except MissingEvidenceError:
+        raise MissingEvidenceError("this run trained no branches") from None
+
+
 def _differences(run: Evidence, trunk: str, first: str, second: str, measure: str = "pesq") -> pd.Series:
-    found = differences(run.table(ENDPOINTS), trunk, first, second, measure)
+    found = differences(_endpoints(run), trunk, first, second, measure)
     if found.empty:
         raise MissingEvidenceError(
             f"from a trunk of {trunk}, {first} was not trained for a seed that has {second}"

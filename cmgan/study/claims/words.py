@@ -9,7 +9,7 @@ from cmgan.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
 from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
-from cmgan.study.comparison.words import bounds, number
+from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.report.tables import Table
 
 STYLES: dict[Scale, str] = {
@@ -85,6 +85,16 @@ def verdicts_in_words(run: JudgedRun) -> str:
     }
     parts = [f"{len(ids)} {verdict} ({', '.join(ids)})" for verdict, ids in by_verdict.items() if ids]
     return f"{len(run.claims)} claims: {'; '.join(parts)}."
+
+
+def untested_in_words(run: JudgedRun) -> str:
+    """The claims that this run cannot test, together by their reason; "" where there are none."""
+    reasons: dict[str, list[str]] = {}
+    for claim in run.claims:
+        if claim.verdict == Verdict.NOT_TESTABLE:
+            reasons.setdefault(claim.reason, []).append(claim.claim.id)
+    parts = [f"{in_words(ids)} ({reason})" for reason, ids in reasons.items()]
+    return f"Not testable in this run: {'; '.join(parts)}." if parts else ""
 
 
 def rules_in_words(run: JudgedRun) -> list[str]:
@@ -179,8 +189,9 @@ def points_towards(run: JudgedRun) -> list[str]:
 def unknown(run: JudgedRun) -> list[str]:
     """What this run leaves open, what it would take, and what no claim explains (Markdown)."""
     lines = [_control_in_words(control) for control in run.controls if control.prediction.role == "remainder"]
+    lines += filter(None, [untested_in_words(run)])
     for claim in run.claims:
-        if claim.verdict in UNDECIDED:
+        if claim.verdict == Verdict.INCONCLUSIVE:
             title, reason = claim.claim.title, claim.reason
             # An abbreviation keeps its capitals.
             title = title if title[:2].isupper() else f"{title[0].lower()}{title[1:]}"

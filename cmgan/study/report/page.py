@@ -30,6 +30,7 @@ from cmgan.study.claims.words import (
     to_change,
     to_leave,
     unknown,
+    untested_in_words,
     verdicts_in_words,
 )
 from cmgan.study.comparison.evaluation import Comparison
@@ -304,6 +305,7 @@ def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines |
             _evidence(claim, drawn),
         ]
         for claim in run.claims
+        if claim.verdict != Verdict.NOT_TESTABLE
     ]
     text = pd.DataFrame(rows, columns=["Claim", "Verdict", "Effect and evidence"])
     return [
@@ -311,6 +313,7 @@ def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines |
         "trained, which counts seeds, the range of the seeds.",
         Table("claims", "Claims and verdicts", "", None, text, "claims"),
         "[CSV of every prediction](claims.csv)[LaTeX](tables/claims.tex)[Markdown](claims.md)",
+        *_points([untested_in_words(run)]),
         Lines(controls_in_words(run), "Controls: did what must appear in this run appear?"),
     ]
 
