@@ -17,7 +17,7 @@ from cmgan.study.objective.minima import published_objective
 TRUNK = "trunk"  # in the column of arms
 MEASURES = ("pesq", "gain", "inconsistency", "objective")
 BRANCH_FOLDER = re.compile(r"(?P<trunk>.+)-to-(?P<arm>.+)-(?P<seed>\d+)")
-Verdict = Literal["supported", "refuted", "inconclusive", "not trained"]
+Verdict = Literal["supported", "refuted", "inconclusive", "seeds missing", "not trained"]
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction] = PR
                 prediction,
                 tuple(values),
                 seed_interval(values),
-                verdict if complete[number] else "not trained",
+                verdict if complete[number] else "seeds missing" if len(values) else "not trained",
             )
         )
     return judged

@@ -212,14 +212,14 @@ def main(
     folder: Annotated[Path, typer.Argument(help="where the tables and the figures go")],
     runs: Annotated[list[Path], typer.Argument(help="folders of finished or kept runs, other seeds in each")],
     beside: Annotated[
-        Sequence[Path], typer.Option(help="folder with objective/ or branches/ of their own")
-    ] = (),
-    again: Annotated[Sequence[Path], typer.Option(help="run that repeats seeds of the first one")] = (),
+        list[Path] | None, typer.Option(help="folder with objective/ or branches/ of their own")
+    ] = None,
+    again: Annotated[list[Path] | None, typer.Option(help="run that repeats seeds of the first one")] = None,
 ) -> None:
     """Set the runs' seeds beside one another and judge the claims on all of them."""
     try:
         differences = seed_differences(runs)
-        judged = judge_run(pooled([load_run(run) for run in runs]), (*runs, *beside))
+        judged = judge_run(pooled([load_run(run) for run in runs]), (*runs, *(beside or ())))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
     write_table(claims_frame(judged), folder / "claims.csv")

@@ -65,7 +65,7 @@ def test_a_fix_that_holds_the_fall_up_refutes_that_it_does_not(tmp_path):
 def test_a_seed_that_is_missing_leaves_a_prediction_unjudged(tmp_path):
     folder = _simulated(tmp_path, fall=0.3)
     (folder / f"{BRANCHES[1].name}-5" / "epochs.csv").unlink()
-    assert _verdicts(folder)["B1"] == "not trained"
+    assert _verdicts(folder)["B1"] == "seeds missing"
     assert _verdicts(folder)["B4"] == "supported"
 
 
