@@ -273,19 +273,26 @@ def _points(lines: Iterable[str]) -> list[Lines]:
 
 
 def _repair(run: JudgedRun) -> list[str | Code | Lines]:
-    """The lines to change where this run supports that, then what was refuted, in a line each."""
-    verdicts = {claim.claim.id: claim.verdict for claim in run.claims}
-    found = [name for name in REPAIRED_BY if verdicts.get(name) == Verdict.SUPPORTED]
+    """The lines to change and which claims ask for that, unless this run refutes one; then what to leave."""
     waste = Lines(to_leave(run, evidence=False), "Do not spend time on", "Nothing was refuted.")
-    if not found:
+    verdicts = {claim.claim.id: claim.verdict for claim in run.claims if claim.claim.id in REPAIRED_BY}
+    if Verdict.REFUTED in verdicts.values():
         return [waste]
-    return [
-        f"Change this ({in_words(found)}):",
-        Code(BEFORE, "before"),
-        "to this:",
-        Code(AFTER, "after"),
-        waste,
-    ]
+    here = [name for name, verdict in verdicts.items() if verdict == Verdict.SUPPORTED]
+    kept = _kept_support()
+    grounds = [f"{in_words(here)} in this run"] if here else ["this run alone does not decide it"]
+    grounds += [f"{in_words(kept)} in the kept runs"] if kept else []
+    change = f"Change this ({'; '.join(grounds)}):"
+    return [change, Code(BEFORE, "before"), "to this:", Code(AFTER, "after"), waste]
+
+
+def _kept_support() -> list[str]:
+    """Which of the claims that ask for the repair the kept runs support, by results/replication/claims.csv."""
+    file = repository_root() / "results" / "replication" / "claims.csv"
+    if not file.is_file():
+        return []
+    verdicts = pd.read_csv(file).drop_duplicates("claim").set_index("claim")["claim_verdict"]
+    return [name for name in REPAIRED_BY if verdicts.get(name) == str(Verdict.SUPPORTED)]
 
 
 def _page_figure(png: Path, folder: Path) -> PageFigure:

@@ -82,6 +82,13 @@ def test_the_answer_names_the_arm_that_was_made_to_collapse_and_not_the_other(te
     assert "normalised_target" in held
 
 
+def test_the_first_section_shows_the_lines_to_change_and_why(text):
+    first = text[text.index('id="objective"') : text.index('id="claims"')]
+    assert "Change this (C12 in this run" in first
+    assert "noisy, clean = noisy * gain, clean * gain" in first
+    assert "Do not spend time on" in first
+
+
 def test_every_image_has_alternative_text(text):
     images = Page(text).images
     assert len(images) == len(DRAWN)
