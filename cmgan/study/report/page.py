@@ -61,7 +61,7 @@ MARKS = {
     str(Verdict.INCONCLUSIVE): ("inconclusive", "?"),
     str(Verdict.NOT_TESTABLE): ("untestable", "–"),
 }
-# The public code's lines since 2023-05-09, in the names that it uses, and what makes them right.
+# What the public code has computed since 2023-05-09, in a few lines, and what makes it right.
 BEFORE = """noisy = noisy * gain
 estimate = model(noisy)
 loss_time = (estimate - clean).abs().mean()  # clean is still at the file's level"""
