@@ -12,6 +12,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,10 @@ FLAGS = (
     "-fPIC",
 )
 
+COMPILER_SECONDS = 300.0  # as long as a compiler may take, ten times what is usual
+
 _log = logging.getLogger(__name__)
+_failures: list[str] = []  # why nothing is compiled any more
 _switched_on: ContextVar[bool] = ContextVar("compiled kernels", default=True)
 
 
@@ -70,20 +74,21 @@ def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = (
 def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
     """The library of a C file, compiled when this machine has not done so yet; None (logged) when it cannot be.
 
-    definitions: macros, NAME=VALUE.
+    definitions: macros, NAME=VALUE. After one failure nothing more is compiled in this process.
     """
-    candidates = [shlex.split(os.environ["CC"])] if os.environ.get("CC") else [["cc"], ["gcc"], ["clang"]]
-    compiler = next((one for one in candidates if shutil.which(one[0])), None)
-    if compiler is None:
-        _log.warning(
-            "no C compiler found: %s runs in torch, slower and with more memory (install gcc)", source
-        )
+    if _failures:
         return None
     try:
-        return ctypes.CDLL(str(_compiled(compiler, FOLDER / source, definitions)))
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        _log.warning("%s did not compile (%s): it runs in torch, slower", source, str(reason).strip())
+        return ctypes.CDLL(str(_compiled(_compiler(), FOLDER / source, definitions)))
+    # Path.home() raises RuntimeError for a user without a home.
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        _failures.append(next((line for line in said if "error" in line or "failed" in line), said[-1]))
+        _log.warning(
+            "networks run in torch, slower and with more memory: %s did not compile (%s)",
+            source,
+            _failures[0],
+        )
         return None
 
 
@@ -171,9 +176,33 @@ def _compiled(compiler: list[str], source: Path, definitions: tuple[str, ...]) -
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
             built = Path(temporary) / path.name
-            subprocess.run([*command, "-o", str(built)], check=True, capture_output=True, text=True)
+            _run([*command, "-o", str(built)])
             built.replace(path)
     return path
+
+
+def _compiler() -> list[str]:
+    candidates = [shlex.split(os.environ["CC"])] if os.environ.get("CC") else [["cc"], ["gcc"], ["clang"]]
+    found = next((one for one in candidates if shutil.which(one[0])), None)
+    if found is None:
+        raise FileNotFoundError("no C compiler found, install gcc")
+    return found
+
+
+def _run(command: list[str]) -> None:
+    # A group of its own, so that nothing that the compiler started outlives it.
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, errors="replace", start_new_session=True
+    ) as process:
+        try:
+            _, said = process.communicate(timeout=COMPILER_SECONDS)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TimeoutError(f"{command[0]} took more than {COMPILER_SECONDS:g} s") from error
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command[0], stderr=said)
 
 
 def _processor_features() -> str:
