@@ -78,8 +78,8 @@ def score_here(reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
     if np.isnan(value):
         # Both are divided by the larger peak in float32: a far quieter estimate becomes silence there.
         return PesqScore.failure("silent_estimate")
-    if value < 0:
-        return PesqScore.failure(_REASON_OF_CODE.get(int(value), "unknown_error"))
+    if value < 0 or np.isinf(value):
+        return PesqScore.failure(_REASON_OF_CODE.get(value, "unknown_error"))
     return PesqScore(value)
 
 

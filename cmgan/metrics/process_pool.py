@@ -1,5 +1,6 @@
 """A pool of processes that outlives crashes and endless loops of the C code it calls."""
 
+import ctypes
 import os
 import queue
 import signal
@@ -13,10 +14,11 @@ from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
+_PR_SET_PDEATHSIG = 1  # of prctl.h
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 
-class WorkerStartError(RuntimeError):
+class WorkerStartError(ChildProcessError):
     """A worker process ended before its first call; what it printed says why."""
 
 
@@ -134,6 +136,9 @@ def serve(descriptor: int, function: str, timeout_s: float) -> None:
     """
     # Ctrl-C reaches the whole process group; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # A call in C code does not see its socket close when the parent is killed.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # The kernel's alarm ends the process even inside C code, and even when the parent is gone.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     call = _imported(function)

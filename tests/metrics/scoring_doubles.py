@@ -25,6 +25,11 @@ def echo(_reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
     return PesqScore(value)
 
 
+def crash(_reference: np.ndarray, _estimate: np.ndarray) -> PesqScore:
+    """End the process."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def process_id() -> int:
     """Which process answers."""
     return os.getpid()

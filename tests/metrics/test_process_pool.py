@@ -89,20 +89,22 @@ def test_workers_notice_that_their_parent_was_killed():
 ORPHANING_PARENT = """
 import sys, time
 from cmgan.metrics.process_pool import ProcessPool
-ProcessPool("tests.metrics.scoring_doubles:write_then_hang", 1, timeout_s=1.0).submit(sys.argv[1])
+ProcessPool("tests.metrics.scoring_doubles:write_then_hang", 1).submit(sys.argv[1])
 time.sleep(60)
 """
 
 
 @needs_proc
-def test_a_hanging_worker_ends_at_its_limit_even_when_its_parent_is_gone(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its call")
+def test_a_worker_in_the_middle_of_a_call_ends_with_its_killed_parent(tmp_path):
     note = tmp_path / "worker"
     parent = subprocess.Popen([sys.executable, "-c", ORPHANING_PARENT, str(note)], cwd=ROOT)
     while not (note.exists() and note.read_text()):
         time.sleep(0.01)
+    assert _alive(int(note.read_text()))
     parent.kill()
     parent.wait()
-    assert _wait_until_gone(int(note.read_text()))
+    assert _wait_until_gone(int(note.read_text()), seconds=2)
 
 
 @needs_proc

@@ -1,0 +1,81 @@
+"""PESQ that crashes, hangs or gives nothing: right labels for the rest, exact counts, no process left behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmgan.metrics import pesq as pesq_module
+from cmgan.metrics.pesq import PesqWorkers, pesq_score
+from cmgan.recipe import Budget, Recipe
+from cmgan.training.loop import TrainingRun, train
+from tests.metrics.scoring_doubles import CRASH, HANG, RAISE
+from tests.speech_like import speech_like
+
+
+@pytest.fixture
+def _echoed(monkeypatch):
+    monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", "tests.metrics.scoring_doubles:echo")
+
+
+def _batch(values):
+    estimates = np.zeros((len(values), 50), np.float32)
+    estimates[:, 0] = values
+    return np.zeros_like(estimates), estimates
+
+
+def _children():
+    tasks = Path("/proc/self/task")
+    return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+@pytest.mark.usefixtures("_echoed")
+@pytest.mark.parametrize(
+    "count", [pytest.param(12, id="12"), pytest.param(300, id="300", marks=pytest.mark.torture)]
+)
+def test_failures_in_a_row_cost_their_own_samples_and_leave_no_process(seen, count):
+    rng = np.random.default_rng(0)
+    kinds = rng.choice([CRASH, RAISE, HANG, 5.0], count, p=[0.5, 0.25, 0.05, 0.2])
+    before = set(_children())
+    with PesqWorkers(2, timeout_s=0.3) as scorer:
+        scores = scorer.submit(*_batch(kinds)).result()
+        after = scorer.submit(*_batch([1.0, 2.0])).result()
+    expected = {CRASH: "worker_crash", RAISE: "worker_crash", HANG: "timeout", 5.0: ""}
+    assert [score.reason for score in scores] == [expected[kind] for kind in kinds]
+    assert [score.value for score in after] == [1, 2]
+    assert set(_children()) <= before
+    reasons = pd.Series([score.reason or "scored" for score in scores]).value_counts()
+    told = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+    seen(f"{count} PESQ calls, most of which crash, raise or hang", f"{told}; no process or zombie is left")
+
+
+def test_training_goes_on_without_the_labels_of_workers_that_die(manifest, tmp_path, monkeypatch, seen):
+    monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", "tests.metrics.scoring_doubles:crash")
+    budget = Budget(
+        channels=4,
+        blocks=1,
+        discriminator_width=4,
+        epochs=1,
+        batch_size=2,
+        crop_seconds=0.5,
+        threads=1,
+        pesq_workers=1,
+    )
+    folder = train(TrainingRun(manifest, tmp_path / "run", Recipe(), budget, 1, "tried"), lambda _: None)
+    steps = pd.read_csv(folder / "steps.csv")
+    assert (steps["failure_reasons"] == "worker_crash:2").all()
+    assert steps["label_mean"].isna().all()
+    assert steps["loss_discriminator"].gt(0).all(), "the half on clean speech is learnt all the same"
+    reasons = steps["failure_reasons"][0]
+    seen("every PESQ call of a training ends its process", f"trained to the end, {reasons} a step")
+
+
+def test_a_nan_from_the_package_is_a_missing_score_with_a_reason(monkeypatch, seen):
+    clean = speech_like(np.random.default_rng(0), 1.0)
+    for given in (float("nan"), float("inf")):
+        monkeypatch.setattr(pesq_module, "pesq", lambda *_, given=given, **__: given)
+        score = pesq_score(clean, clean)
+        assert np.isnan(score.value)
+        assert score.reason
+        seen(f"PESQ that returns {given}", f"missing, with the reason {score.reason}")
