@@ -1,9 +1,10 @@
 """Append-only CSV logs that an interrupted run can take up again."""
 
 import csv
+import io
 from pathlib import Path
 
-from data_prep.whole_files import write_text
+from data_prep.whole_files import explained_when_full, write_text
 
 
 class CsvLog:
@@ -26,7 +27,7 @@ class CsvLog:
             self._columns = list(row)
         elif list(row) != self._columns:
             raise ValueError(f"{self.path}: row has columns {list(row)}, the file has {self._columns}")
-        with self.path.open("a", newline="") as file:
+        with explained_when_full(self.path), self.path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(self._columns)
@@ -40,13 +41,20 @@ def keep_rows_up_to(path: Path, column: str, last: int) -> None:
     """
     if not path.exists():
         return
-    header, *rows = path.read_text().splitlines(keepends=True) or [""]
-    if not header.endswith("\n"):
+    text = path.read_bytes().decode()
+    # Not by lines: a quoted cell, such as the name of an utterance, may hold any of the characters that end one.
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if not text.endswith("\n"):
+        rows = rows[:-1]
+    if not rows:
         path.unlink()
         return
-    place = next(csv.reader([header])).index(column)
-    kept = [row for row in rows if row.endswith("\n") and int(next(csv.reader([row]))[place]) <= last]
-    write_text(header + "".join(kept), path)
+    header, *rows = rows
+    place = header.index(column)
+    kept = [row for row in rows if len(row) == len(header) and int(row[place]) <= last]
+    whole = io.StringIO()
+    csv.writer(whole, lineterminator="\n").writerows([header, *kept])
+    write_text(whole.getvalue(), path)
 
 
 def _missing(value: object) -> bool:

@@ -24,6 +24,21 @@ def test_other_columns_than_the_first_rows_are_refused(tmp_path):
         log.append({"loss": 1})
 
 
+def test_rows_of_hostile_names_are_kept_whole(tmp_path):
+    names = ["two\nlines", "line\u2028separator", 'quo"te', "tab\t,comma", "\x0bvertical"]
+    log = CsvLog(tmp_path / "validation.csv")
+    for step, name in enumerate(names):
+        log.append({"id": name, "step": step})
+    before = log.path.read_bytes()
+    keep_rows_up_to(log.path, "step", 99)
+    assert log.path.read_bytes() == before
+    keep_rows_up_to(log.path, "step", 2)
+    assert pd.read_csv(log.path)["id"].tolist() == names[:3]
+    log.path.write_bytes(before[: before.index(b"lines")])
+    keep_rows_up_to(log.path, "step", 2)
+    assert log.path.read_text() == "id,step\n"
+
+
 def test_rows_beyond_the_checkpoint_are_dropped_even_when_the_last_was_cut_off(tmp_path):
     path = tmp_path / "steps.csv"
     path.write_text("epoch,step,loss\n1,1,0.50\n1,2,0.25\n2,3,0.20\n2,")

@@ -1,7 +1,6 @@
 """Checkpoints of a run: everything that resuming needs, in one file that is whole or absent, and the one before."""
 
 import json
-import pickle
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
@@ -9,9 +8,17 @@ import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
-from cmgan.torch_files import is_whole, load_whole, save_whole
+from cmgan.torch_files import DamagedFileError, is_whole, load_whole, save_whole
 
 CURRENT, PREVIOUS = "state.pt", "state_previous.pt"
+WAY_OUT = (
+    "the last checkpoint is as it was; train with a lower learning rate or gradient clipping, and look at the "
+    "recordings named"
+)
+
+
+class DivergenceError(ValueError):
+    """Training came to a number that is not finite; the message names step, term and samples."""
 
 
 @dataclass
@@ -62,10 +69,13 @@ def save_state(state: TrainingState, folder: Path, identity: dict, random_states
     """Write the checkpoint of a run beside the one before.
 
     identity: of the run, so that it is never taken for another's; random_states: `random_state` of every process.
+    Raises DivergenceError, and writes nothing, where a number in it is not finite.
     """
     content = {name: part.state_dict() for name, part in state.parts().items()}
     content |= {name: getattr(state, name) for name in TrainingState.counters()}
     content |= {"random_states": random_states, "identity": json.dumps(identity)}
+    if name := _not_finite(content):
+        raise DivergenceError(f"after step {state.step}, {name} is not finite: {WAY_OUT}")
     newest, current = folder / "state_newest.pt", folder / CURRENT
     save_whole(content, newest)
     # A torn one never takes the place of the last good one.
@@ -83,10 +93,13 @@ def load_state(state: TrainingState, folder: Path, identity: dict, process: int 
     torn = []
     for path in (folder / CURRENT, folder / PREVIOUS):
         if path.exists():
-            if not is_whole(path):
+            content = _content(path)
+            if content is None:
                 torn.append(path.name)
                 continue
-            _restore(state, _content(path, identity), process)
+            if content.get("identity") != json.dumps(identity):
+                raise ValueError(f"{path} is of another run: remove {folder} to train from the beginning")
+            _restore(state, content, process)
             return path
     if torn:
         raise ValueError(
@@ -109,14 +122,22 @@ def start_from(state: TrainingState, path: Path, process: int = 0) -> None:
     state.best_pesq, state.best_loss, state.epochs_without_improvement = float("-inf"), float("inf"), 0
 
 
-def _content(path: Path, identity: dict) -> dict:
+def _not_finite(content: object, name: str = "") -> str:
+    """Name of the first tensor, in dictionaries and lists of them, that holds NaN or infinity; "" for none."""
+    if isinstance(content, torch.Tensor):
+        return "" if torch.isfinite(content).all() else name
+    if isinstance(content, list):
+        content = dict(enumerate(content))
+    items = content.items() if isinstance(content, dict) else ()
+    return next(filter(None, (_not_finite(value, f"{name}.{key}".lstrip(".")) for key, value in items)), "")
+
+
+def _content(path: Path) -> dict | None:
+    """What is in a checkpoint; None for one that is torn or damaged."""
     try:
-        content = load_whole(path)
-    except (RuntimeError, pickle.UnpicklingError):
-        content = None
-    if not isinstance(content, dict) or content.get("identity") != json.dumps(identity):
-        raise ValueError(f"{path} is of another run: remove {path.parent} to train from the beginning")
-    return content
+        return load_whole(path)
+    except DamagedFileError:
+        return None
 
 
 def _restore(state: TrainingState, content: dict, process: int) -> None:

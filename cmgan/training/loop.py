@@ -23,6 +23,8 @@ from cmgan.progress import Progress
 from cmgan.torch_files import load_whole, save_whole
 from cmgan.training.accelerator import Tracker, accelerator_for, collected, tracking
 from cmgan.training.checkpoints import (
+    WAY_OUT,
+    DivergenceError,
     TrainingState,
     load_state,
     random_state,
@@ -37,6 +39,7 @@ from cmgan.training.run import (
     is_complete,
     make_working_folder,
     move_results_up,
+    remove_leftovers,
 )
 from cmgan.training.step import Accumulation, TrainingContext, training_step
 from cmgan.training.validation import resynthesised, validate
@@ -56,6 +59,7 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     other than the budget's; AudioError for unreadable audio.
     """
     if is_complete(run):
+        remove_leftovers(run)
         report(f"{run.name}: already trained, see {run.output}")
         return run.output
     if run.budget.threads:
@@ -196,7 +200,11 @@ class Training:
             started = time.perf_counter()
             accumulation = accumulation_of(number, total, run.budget.gradient_accumulation)
             placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
-            record = training_step(placed, self.context, labels, accumulation)
+            try:
+                record = training_step(placed, self.context, labels, accumulation)
+            except DivergenceError as error:
+                place = f"{run.name}, step {state.step + 1} (utterances {', '.join(batch.ids)})"
+                raise DivergenceError(f"{place}: {error}; {WAY_OUT}") from error
             state.step, state.batches = state.step + 1, state.batches + 1
             row = {"epoch": epoch, "step": state.step} | record.row()
             self._log("steps.csv", [row | {"seconds": time.perf_counter() - started}])
@@ -244,10 +252,13 @@ class Training:
         self._log("epochs.csv", [summary])
         self.tracker.log("validation", summary, state.step)
         self.progress.validated(summary["pesq"])
-        if summary["pesq"] > state.best_pesq:
+        best = run.unfinished / "generator_best.pt"
+        better = summary["pesq"] > state.best_pesq
+        if better:
             state.best_pesq = summary["pesq"]
-            if accelerator.is_main_process:
-                save_whole(generator.state_dict(), run.unfinished / "generator_best.pt")
+        # Where every PESQ of a run fails, its first epoch stands for the best.
+        if accelerator.is_main_process and (better or not best.exists()):
+            save_whole(generator.state_dict(), best)
         if summary["loss_total"] < state.best_loss - run.recipe.minimum_improvement:
             state.best_loss, state.epochs_without_improvement = summary["loss_total"], 0
         else:

@@ -1,12 +1,13 @@
 """A training run: what it trains on, how and how long, and the folder that it works in and ends in."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
-from data_prep.whole_files import write_text
+from data_prep.whole_files import whole_file, write_text
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
@@ -95,13 +96,21 @@ def make_working_folder(run: TrainingRun) -> None:
 
 def move_results_up(run: TrainingRun) -> None:
     """Move the finished files out of `unfinished`, generator.pt last, and remove what is left there."""
-    adversarial = (DISCRIMINATORS,) if (run.unfinished / DISCRIMINATORS).is_file() else ()
-    kept = (STATE,) if run.keep_state else ()
-    for name in (*kept, "generator_best.pt", *adversarial, *LOGS, "config.json", "generator.pt"):
-        (run.unfinished / name).replace(run.output / name)
-    for leftover in run.unfinished.iterdir():
-        leftover.unlink()
-    run.unfinished.rmdir()
+    for name in ("generator_best.pt", DISCRIMINATORS, *LOGS, "config.json"):
+        # An interruption may have come when some were moved.
+        if (run.unfinished / name).exists():
+            (run.unfinished / name).replace(run.output / name)
+    if run.keep_state:
+        # The state stays until the end: without it the run would be trained again from an earlier one.
+        with whole_file(run.output / STATE, durable=True) as copy:
+            shutil.copyfile(run.unfinished / STATE, copy)
+    (run.unfinished / "generator.pt").replace(run.output / "generator.pt")
+    remove_leftovers(run)
+
+
+def remove_leftovers(run: TrainingRun) -> None:
+    """Remove what a finished run, or an interruption at its very end, left in `unfinished`."""
+    shutil.rmtree(run.unfinished, ignore_errors=True)
 
 
 def _flat(nested: dict, prefix: str = "") -> dict[str, object]:

@@ -1,5 +1,6 @@
 """One adversarial step: generator, PESQ labels scored meanwhile, discriminator."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -10,15 +11,15 @@ from accelerate.utils import extract_model_from_parallel
 from torch import Tensor
 
 from cmgan.dataset import Batch
-from cmgan.forward import forward, gain_of, metric_magnitudes
+from cmgan.forward import Forward, forward, gain_of, metric_magnitudes
 from cmgan.labels import Labels, LabelSource
-from cmgan.losses import discriminator_loss
+from cmgan.losses import GeneratorLosses, discriminator_loss
 from cmgan.metrics.pesq import PendingScores, PesqWorkers
 from cmgan.models.systems import objective
 from cmgan.recipe import Recipe
 from cmgan.signal import CMGAN_STFT, StftSettings
 from cmgan.training.accelerator import averaged, collected, gathered
-from cmgan.training.checkpoints import TrainingState
+from cmgan.training.checkpoints import DivergenceError, TrainingState
 
 MISSING = float("nan")
 
@@ -102,6 +103,8 @@ def training_step(
     Scoring starts as soon as the estimate exists and is joined after the generator's step, so that its time
     is hidden behind the backward pass. Without a metric loss (weight 0) the discriminator is left alone.
     Several processes make one step together: labels are those of the global batch, logged values its means.
+    Raises DivergenceError, before weights change, for a loss or a gradient that is not finite (but for a gradient of
+    fp16, which the scaler takes care of).
     """
     state, recipe, accelerator = context.state, context.recipe, context.accelerator
     adversarial = recipe.loss_weights.metric > 0
@@ -115,6 +118,7 @@ def training_step(
         score = judge(clean_magnitude, estimated_magnitude)
     losses = objective(result, score, recipe)
     accelerator.backward(losses.total / accumulation.steps)
+    _check_losses(losses, batch, result)
     norm = update(state.generator, state.generator_optimiser, context, accumulation)
     judge.requires_grad_(True)
     gain = gain_of(result.waveform.detach(), result.clean).nanmean().item()
@@ -150,6 +154,8 @@ def _discriminator_step(
         on_clean = state.discriminator(magnitudes[0], magnitudes[0])
         loss = discriminator_loss(on_clean, on_estimate, own, _share(own, labels))
         accelerator.backward(loss / accumulation.steps)
+        if not torch.isfinite(loss):
+            raise DivergenceError(f"the discriminator's loss is {loss.item()}")
         means = (each.mean().item() for each in (loss, on_clean, on_estimate))
         values = averaged(dict(zip(values, means, strict=True)), accelerator)
     return DiscriminatorStep(
@@ -185,7 +191,26 @@ def update(
     if not (learnt and accumulation.update):
         return MISSING
     limit = context.recipe.gradient_clip or float("inf")
-    norm = context.accelerator.clip_grad_norm_(network.parameters(), limit)
+    norm = float(context.accelerator.clip_grad_norm_(network.parameters(), limit))
+    if context.accelerator.scaler is None and not math.isfinite(norm):
+        whose = "generator" if network is context.state.generator else "discriminator"
+        raise DivergenceError(f"the norm of the {whose}'s gradient is {norm}")
     optimiser.step()
     optimiser.zero_grad()
-    return float(norm)
+    return norm
+
+
+def _check_losses(losses: GeneratorLosses, batch: Batch, result: Forward) -> None:
+    if torch.isfinite(losses.total):
+        return
+    terms = {name: term.item() for name, term in vars(losses).items() if term is not None}
+    odd = {name: value for name, value in terms.items() if not math.isfinite(value)}
+    # Batch norm spreads one sample's NaN over the batch: what went in tells more than what came out.
+    for signals in ((batch.clean, batch.noisy), (result.estimate, result.waveform)):
+        whole = torch.stack([torch.isfinite(each).flatten(1).all(1) for each in signals]).all(0).tolist()
+        ids = [name for name, finite in zip(batch.ids, whole, strict=True) if not finite]
+        if ids:
+            break
+    name, value = next(iter(odd.items()))
+    samples = f", from {', '.join(ids)}" if ids else ""
+    raise DivergenceError(f"the generator's {name.replace('_', ' and ')} loss is {value}{samples}")

@@ -1,0 +1,118 @@
+"""A training killed again and again ends with the bytes of one that nobody touched, and takes its workers along."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny_corpus import write_tiny_corpus
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = 16  # four epochs of four
+BYTES = (
+    "generator.pt",
+    "generator_best.pt",
+    "discriminators.pt",
+    "config.json",
+    "epochs.csv",
+    "validation.csv",
+)
+
+
+@pytest.fixture(scope="module")
+def longer_manifest(tmp_path_factory):
+    return write_tiny_corpus(tmp_path_factory.mktemp("corpus"), np.random.default_rng(1), utterances=6)
+
+
+def _started(manifest, output):
+    sizes = "--channels 4 --blocks 1 --epochs 4 --batch-size 1 --crop-seconds 0.5 --pesq-workers 1"
+    return subprocess.Popen(
+        [sys.executable, "-m", "cmgan", "train", manifest, output, *sizes.split(" ")],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def _steps(output):
+    """Rows that the run has logged."""
+    log = next(
+        (path for path in (output / "unfinished" / "steps.csv", output / "steps.csv") if path.exists()), None
+    )
+    return log.read_text().count("\n") - 1 if log else 0
+
+
+def _workers_of(process):
+    tasks = Path(f"/proc/{process}/task")
+    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+def _alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _kill_after(training, output, steps, delay, how):
+    """Send a signal `delay` seconds after that many steps were logged; whether the training still ran."""
+    while training.poll() is None and _steps(output) < steps:
+        time.sleep(0.005)
+    time.sleep(delay)
+    workers = _workers_of(training.pid) if training.poll() is None else []
+    training.send_signal(how)
+    said = training.communicate()[0]
+    deadline = time.monotonic() + 5
+    while any(map(_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(_alive, workers)), "a worker outlived its training"
+    assert "Traceback" not in said or how == signal.SIGINT, said
+    return training.returncode != 0
+
+
+def _untimed(folder):
+    return [line.rsplit(",", 1)[0] for line in (folder / "steps.csv").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(longer_manifest, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "run"
+    training = _started(longer_manifest, output)
+    assert training.wait() == 0, training.stdout.read()
+    assert _steps(output) == STEPS
+    return output
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
+    longer_manifest, whole, tmp_path, seen, how, seed
+):
+    rng = np.random.default_rng([seed, how])
+    output, kills, told = tmp_path / "run", 0, []
+    # Each kill lies some steps beyond the last; a run that goes on begins at its last epoch.
+    for steps in np.sort(rng.integers(0, STEPS + 1, 4)):
+        kills += _kill_after(_started(longer_manifest, output), output, steps, rng.uniform(0, 0.15), how)
+        told.append(int(steps))
+    training = _started(longer_manifest, output)
+    assert training.wait() == 0, training.stdout.read()
+    assert kills >= 2
+    assert _untimed(output) == _untimed(whole)
+    for name in BYTES:
+        assert (output / name).read_bytes() == (whole / name).read_bytes(), name
+    assert sorted(path.name for path in output.iterdir()) == sorted(path.name for path in whole.iterdir())
+    moments = ", ".join(map(str, told))
+    seen(
+        f"`cmgan train` ended by {how.name} shortly after steps {moments} of {STEPS}",
+        "resumed each time; the same bytes in weights and logs as undisturbed, no worker left",
+    )
