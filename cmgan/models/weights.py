@@ -1,6 +1,5 @@
 """Published weights: state dicts under the public names, read without ever running code from the file."""
 
-import pickle
 import re
 from os import PathLike
 from pathlib import Path
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from cmgan.models.mpsenet import MPSENet, MPSENetGenerator
 from cmgan.models.tscnet import TSCNet
-from cmgan.torch_files import DamagedFileError, load_whole, save_whole
+from cmgan.torch_files import load_whole, save_whole
 
 # Where a public state dict shows its network's width, bins and blocks.
 NAMES = {
@@ -31,9 +30,9 @@ def load_public_weights(module: nn.Module, path: str | PathLike[str]) -> None:
     """Load a .pt state dict with the public names into `module`, in place.
 
     A `module.` prefix (data-parallel training) is dropped. Only tensors are unpickled, never code. Raises
-    WeightsError (one line) when the file is not a state dict, or its names or shapes are not the module's,
-    DamagedFileError when its checksums are wrong, and FileNotFoundError when there is none; the module is then
-    unchanged.
+    WeightsError (one line) when the file holds no state dict, or its names or shapes are not the module's,
+    DamagedFileError when it cannot be read or its checksums are wrong, and FileNotFoundError when there is none; the
+    module is then unchanged.
     """
     state, expected = _read_state_dict(path), module.state_dict()
     missing = [name for name in expected if name not in state]
@@ -82,15 +81,7 @@ def _read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
     """Tensors of a .pt file by name, on the CPU; one state dict under the key `generator` is taken out of it."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file: give the path of a .pt state dict")
-    try:
-        content = load_whole(path)
-    except DamagedFileError:
-        raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
-        raise WeightsError(
-            f"{path}: not a plain state dict ({reason}): save it with torch.save(model.state_dict(), path)"
-        ) from error
+    content = load_whole(path)
     if isinstance(content, dict) and isinstance(content.get(GENERATOR), dict):
         content = content[GENERATOR]
     is_state = isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values())

@@ -9,6 +9,7 @@ import torch
 from cmgan.models.mpsenet import MPSENetGenerator
 from cmgan.models.tscnet import TSCNet
 from cmgan.models.weights import WeightsError, generator_from_file, load_public_weights, save_public_weights
+from cmgan.torch_files import DamagedFileError
 
 
 def saved(content: object, folder: Path) -> Path:
@@ -79,10 +80,11 @@ def test_file_without_a_dictionary_of_tensors_is_refused(tmp_path: Path, content
         load_public_weights(TSCNet(4, 9, 1), saved(content, tmp_path))
 
 
-def test_file_that_is_not_torch_is_refused_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["Not a checkpoint", "torn", ""])
+def test_file_that_is_not_torch_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "weights.pt"
-    path.write_text("Not a checkpoint")
-    with pytest.raises(WeightsError, match=r"weights\.pt: not a plain state dict") as caught:
+    path.write_text(content)
+    with pytest.raises(DamagedFileError, match=r"weights\.pt: not plain tensors of torch.save") as caught:
         load_public_weights(TSCNet(4, 9, 1), path)
     assert "\n" not in str(caught.value)
 
@@ -90,7 +92,7 @@ def test_file_that_is_not_torch_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_truncated_file_is_refused(tmp_path: Path) -> None:
     path = saved(TSCNet(4, 9, 1).state_dict(), tmp_path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(WeightsError, match="not a plain state dict"):
+    with pytest.raises(DamagedFileError, match="cut off or damaged"):
         load_public_weights(TSCNet(4, 9, 1), path)
 
 
@@ -111,7 +113,7 @@ def test_code_in_the_file_never_runs(tmp_path: Path, plain_pickle: bool) -> None
         path.write_bytes(pickle.dumps(Trap(trap), protocol=2))
     else:
         torch.save({"weight": Trap(trap)}, path)
-    with pytest.raises(WeightsError):
+    with pytest.raises(DamagedFileError):
         load_public_weights(TSCNet(4, 9, 1), path)
     assert not trap.exists()
 
