@@ -48,6 +48,9 @@ def files_by_name(folder: Path) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for path in audio_files(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
+        # Tables are UTF-8, and CSV readers end a row at a carriage return.
+        if "\r" in name or name.encode(errors="replace").decode() != name:
+            raise AudioError(f"{str(path)!r}: its name is not UTF-8, or holds a carriage return; rename it")
         if name in named:
             raise AudioError(f"{path} and {named[name].name} have the same name; remove one of the two")
         named[name] = path

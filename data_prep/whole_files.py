@@ -21,12 +21,12 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     it was. durable: the content is on the disk before it has its name, for files that stand for something done.
     Raises OSError that says what to do where the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Names may be as long as a file system takes: one derived from this one may not be longer.
     partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial")
-    _remove(partial)
     try:
         with explained_when_full(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove(partial)
             yield partial
             if durable:
                 with partial.open("rb") as file:
@@ -45,9 +45,10 @@ def explained_when_full(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        free = shutil.disk_usage(path.parent).free / 1e6
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        free = shutil.disk_usage(folder).free / 1e6
         raise OSError(
-            f"{path}: cannot be written ({os.strerror(error.errno)}, {free:.1f} MB free in {path.parent}); "
+            f"{path}: cannot be written ({os.strerror(error.errno)}, {free:.1f} MB free in {folder}); "
             "make room and give the same command again"
         ) from error
 

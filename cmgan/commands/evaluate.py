@@ -41,8 +41,6 @@ def evaluate(
 
     with input_errors():
         table = evaluate_files(clean, enhanced, workers, quiet=as_json)
-        if csv is not None:
-            write_table(table, csv)
     summary = {metric: mean_interval(table[metric], seed=0) for metric in SCORES}
     unscored = table[table["reasons"] != ""]
     if as_json:
@@ -57,6 +55,9 @@ def evaluate(
             typer.echo(_line(f"{metric} (dB)" if METRICS[metric].endswith(" (dB)") else metric, interval))
         for row in unscored.itertuples():
             typer.echo(f"{row.id}: {row.reasons}", err=True)
+    if csv is not None:
+        with input_errors():
+            write_table(table, csv)
     if table[list(SCORES)].isna().all(axis=None):
         stop("no file could be scored", Outcome.INPUT_ERROR)
     if len(unscored):

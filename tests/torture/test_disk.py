@@ -1,0 +1,165 @@
+"""A disk that is full: one line that names it, nothing torn left, and the same result once there is room."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from typer import Typer
+from typer.testing import CliRunner
+
+from cmgan.cli import app
+from cmgan.commands.outcome import input_errors
+from cmgan.models.tscnet import TSCNet
+from cmgan.recipe import Budget, Recipe
+from cmgan.training import loop
+from cmgan.training.loop import TrainingRun, train
+from data_prep.__main__ import main as prepare
+from data_prep.audio import write_audio
+
+BUDGET = Budget(
+    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
+)
+
+
+def _names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _call(application, *words):
+    return CliRunner().invoke(application, [str(word) for word in words])
+
+
+def _assert_told(result, folder):
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("\n") == 1
+    assert re.search(
+        r"cannot be written \((No space left on device|File too large), .* MB free", result.stderr
+    )
+    assert str(folder) in result.stderr
+    assert "make room and give the same command again" in result.stderr
+
+
+def test_training_keeps_its_last_good_checkpoint_and_goes_on_to_the_same_bytes(
+    manifest, full, monkeypatch, seen
+):
+    disk, filled = full
+    run = TrainingRun(manifest, disk / "run", Recipe(), BUDGET, 1, "tried", checkpoint_steps=1)
+    whole = train(dataclasses.replace(run, output=disk / "whole"), lambda _: None)
+    before = {}
+    real_save = loop.save_state
+
+    def save_when_full(state, folder, *given):
+        if state.step != 3:
+            return real_save(state, folder, *given)
+        before.update({name: (folder / name).read_bytes() for name in _names(folder)})
+        with filled(100_000):
+            return real_save(state, folder, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_state", save_when_full)
+        result = _train_told(run)
+    _assert_told(result, run.unfinished)
+    assert {name: (run.unfinished / name).read_bytes() for name in _names(run.unfinished)} == before
+    assert torch.load(run.unfinished / "state.pt")["step"] == 2
+    train(run, lambda _: None)
+    for name in _names(whole):
+        if name != "steps.csv":
+            assert (run.output / name).read_bytes() == (whole / name).read_bytes()
+    seen(
+        "the disk fills up while `cmgan train` writes a checkpoint",
+        f"{result.stderr.strip()}; the checkpoint before untouched, nothing torn left, resumed to the same bytes",
+    )
+
+
+def _train_told(run):
+    """The run, with its errors as `cmgan train` tells them."""
+    command = Typer()
+
+    @command.command()
+    def only() -> None:
+        with input_errors():
+            train(run, lambda _: None)
+
+    return _call(command)
+
+
+def test_a_log_that_has_no_room_is_named(manifest, full, monkeypatch, seen):
+    disk, filled = full
+    run = TrainingRun(manifest, disk / "run", Recipe(), BUDGET, 1, "tried")
+    real_step = loop.training_step
+
+    def step_then_full(*given):
+        record = real_step(*given)
+        stack.enter_context(filled(0))
+        return record
+
+    with ExitStack() as stack, monkeypatch.context() as patched:
+        patched.setattr(loop, "training_step", step_then_full)
+        result = _train_told(run)
+    _assert_told(result, run.unfinished / "steps.csv")
+    assert (train(run, lambda _: None) / "generator.pt").exists()
+    seen("the disk is full when a step is logged", result.stderr)
+
+
+def test_enhancing_leaves_nothing_torn(full, rng, seen):
+    disk, filled = full
+    torch.save(TSCNet(num_channel=4, num_blocks=1).state_dict(), disk / "generator.pt")
+    soundfile.write(disk / "noisy.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+    before = _names(disk)
+    with filled(8_000):
+        result = _call(app, "enhance", disk / "generator.pt", disk / "noisy.wav", disk / "enhanced.wav")
+    _assert_told(result, disk / "enhanced.wav")
+    assert _names(disk) == before
+    seen("the disk is full when `cmgan enhance` writes", result.stderr)
+
+
+def test_evaluating_shows_its_numbers_all_the_same(full, rng, seen):
+    disk, filled = full
+    for side in ("clean", "enhanced"):
+        for number in range(2):
+            write_audio(disk / side / f"{number}.wav", 0.1 * rng.standard_normal(8_000))
+    with filled(0):
+        result = _call(
+            app, "evaluate", disk / "clean", disk / "enhanced", "--workers", 0, "--csv", disk / "scores.csv"
+        )
+    _assert_told(result, disk / "scores.csv")
+    assert "si_sdr" in result.stdout
+    assert not (disk / "scores.csv").exists()
+    seen("the disk is full when `cmgan evaluate --csv` writes", result.stderr)
+
+
+def test_data_preparation_leaves_no_manifest_and_goes_on(full, rng, seen):
+    disk, filled = full
+    for side in ("clean", "noisy"):
+        (disk / "given" / side).mkdir(parents=True)
+        for name in ("p1_1", "p2_1", "p3_1"):
+            soundfile.write(disk / "given" / side / f"{name}.wav", 0.1 * rng.standard_normal(48_000), 48_000)
+    app = Typer()
+    app.command()(prepare)
+    words = ["--corpus", "folder", "--path", disk / "given", "--resample", "--workers", 1, "--output"]
+    with filled(20_000):
+        result = _call(app, *words, disk / "data")
+    _assert_told(result, disk / "data")
+    assert not [name for name in _names(disk / "data") if name.endswith(("manifest.csv", ".partial"))]
+    assert _call(app, *words, disk / "data").exit_code == 0
+    assert _call(app, *words, disk / "whole").exit_code == 0
+    manifests = [(disk / name / "manifest.csv").read_bytes() for name in ("data", "whole")]
+    assert manifests[0] == manifests[1]
+    seen("the disk fills up while `data_prep` writes copies", result.stderr.replace("utterance", ""))
+
+
+def test_a_full_standard_output_is_told_in_one_line(tmp_path, seen):
+    torch.save(TSCNet(num_channel=4, num_blocks=1).state_dict(), tmp_path / "generator.pt")
+    soundfile.write(tmp_path / "noisy.wav", np.full(1_600, 0.1), 16_000)
+    words = [sys.executable, "-m", "cmgan", "enhance", tmp_path / "generator.pt", tmp_path / "noisy.wav", "-"]
+    with Path("/dev/full").open("wb") as nowhere:
+        ended = subprocess.run(words, stdout=nowhere, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    seen("`cmgan enhance … -` into a full disk", ended.stderr)
