@@ -1,5 +1,6 @@
 # make study            the study's default profile, set-up included, to results/laptop/report/index.html
 # make test             the tests, set-up included
+# make torture          faults made on purpose, to docs/faults.md
 # make study PROFILE=study CORPUS=<folder with clean/ and noisy/>  CONFIG="epochs=2 seeds=[0]"
 # make plan             what PROFILE would cost on this machine, from a few measured steps
 # make lab              JupyterLab on the notebooks
@@ -19,7 +20,7 @@ INSTALLED := .venv/installed
 # What study and plan take.
 ASKED = $(PROFILE) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach setting,$(CONFIG),--config '$(setting)')
 
-.PHONY: study plan test lab figures bench lint
+.PHONY: study plan test torture lab figures bench lint
 
 study: $(INSTALLED)
 	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --cores $(CORES) $(if $(CLUSTER),--cluster $(CLUSTER)) \
@@ -30,6 +31,9 @@ plan: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
+
+torture: $(INSTALLED)
+	@$(BIN)/python -m pytest tests/torture -m "torture or not torture" --faults docs/faults.md
 
 lab: $(INSTALLED)
 	@$(BIN)/jupyter lab --notebook-dir .
