@@ -32,16 +32,16 @@ def load_whole(path: str | PathLike[str]) -> object:
 
     torch.load itself does not look at the checksums that torch.save writes. Files of its old format have none.
     """
-    with Path(path).open("rb") as file:
-        has_checksums = file.read(len(_ZIP)) == _ZIP
-    if has_checksums and not is_whole(path):
-        raise DamagedFileError(
-            f"{path}: cut off or damaged (its checksums are wrong): copy it again, or train again"
-        )
+    file = io.BytesIO(Path(path).read_bytes())
+    if file.read(len(_ZIP)) == _ZIP:
+        try:
+            file = _checked(file)
+        except _DAMAGE as error:
+            reason = "cut off or damaged (its checksums are wrong)"
+            raise DamagedFileError(f"{path}: {reason}: copy it again, or train again") from error
+    file.seek(0)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+        return torch.load(file, map_location="cpu", weights_only=True)
     # Of other bytes the unpickler may make any error.
     except Exception as error:
         reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
@@ -49,6 +49,18 @@ def load_whole(path: str | PathLike[str]) -> object:
             f"{path}: not plain tensors of torch.save ({reason}): copy it again, or save it with "
             "torch.save(model.state_dict(), path)"
         ) from error
+
+
+def _checked(file: io.BytesIO) -> io.BytesIO:
+    """The same archive made anew, from contents whose checksums are right.
+
+    torch reads a content as zeros where a wrong bit in the archive's list calls it a folder.
+    """
+    anew = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(anew, "w") as copy:
+        for record in archive.infolist():
+            copy.writestr(record.filename, archive.read(record))
+    return anew
 
 
 def is_whole(path: str | PathLike[str]) -> bool:

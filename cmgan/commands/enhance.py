@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
+from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, printable, stop
 from cmgan.job_environment import prepare_process
 
 EPILOG = epilog(
@@ -61,10 +61,10 @@ def enhance(
         for result in enhanced:
             results.append(result)
             if result.error:
-                typer.echo(f"error: {result.error}", err=True)
+                typer.echo(f"error: {printable(result.error)}", err=True)
             elif not as_json:
                 text = f"{result.source} → {result.target} ({result.seconds:.1f} s)"
-                typer.echo(text, err=target == STREAM)
+                typer.echo(printable(text), err=target == STREAM)
     if as_json:
         print_json([vars(result) for result in results])
     failed = sum(bool(result.error) for result in results)

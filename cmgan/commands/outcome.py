@@ -35,12 +35,16 @@ def input_errors() -> Iterator[None]:
 
 def stop(message: str, outcome: Outcome) -> NoReturn:
     """End the command with one line on stderr."""
-    # A file may have a name of several lines.
-    typer.echo(f"error: {' '.join(message.splitlines())}", err=True)
+    typer.echo(f"error: {printable(message)}", err=True)
     raise typer.Exit(outcome) from None
+
+
+def printable(text: str) -> str:
+    """One line that every terminal takes, of text with file names, which may hold line ends and bytes of any kind."""
+    return " ".join(text.splitlines()).encode(errors="replace").decode()
 
 
 def print_json(value: dict | Sequence[dict]) -> None:
     """JSON on stdout; numbers that are not finite become null, which NaN is not in JSON."""
     finite = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
-    typer.echo(json.dumps(finite, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(finite, indent=2, ensure_ascii=False).encode(errors="replace"))

@@ -83,7 +83,7 @@ def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
     # Path.home() raises RuntimeError for a user without a home.
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        _failures.append(next((line for line in said if "error" in line), said[-1]))
+        _failures.append(next((line for line in said if "error" in line or "failed" in line), said[-1]))
         _log.warning(
             "networks run in torch, slower and with more memory: %s did not compile (%s)",
             source,
@@ -196,8 +196,10 @@ def _run(command: list[str]) -> None:
     ) as process:
         try:
             _, said = process.communicate(timeout=COMPILER_SECONDS)
-        except BaseException:
+        except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TimeoutError(f"{command[0]} took more than {COMPILER_SECONDS:g} s") from error
             raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command[0], stderr=said)

@@ -201,10 +201,10 @@ def update(
 
 
 def _check_losses(losses: GeneratorLosses, batch: Batch, result: Forward) -> None:
+    if torch.isfinite(losses.total):
+        return
     terms = {name: term.item() for name, term in vars(losses).items() if term is not None}
     odd = {name: value for name, value in terms.items() if not math.isfinite(value)}
-    if not odd:
-        return
     # Batch norm spreads one sample's NaN over the batch: what went in tells more than what came out.
     for signals in ((batch.clean, batch.noisy), (result.estimate, result.waveform)):
         whole = torch.stack([torch.isfinite(each).flatten(1).all(1) for each in signals]).all(0).tolist()

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,10 @@ def test_every_help_shows_examples_and_exit_codes(command):
     assert "Examples:" in result.output
     assert f"cmgan {command} " in result.output
     assert "Exit codes: 0 done; 1 " in result.output
+
+
+def test_the_version_is_the_packages():
+    assert _call("--version").output == f"cmgan {version('cmgan-study')}\n"
 
 
 def test_enhance_writes_a_recording_of_the_same_rate_and_length(weights, noisy, tmp_path):

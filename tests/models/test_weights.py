@@ -80,9 +80,10 @@ def test_file_without_a_dictionary_of_tensors_is_refused(tmp_path: Path, content
         load_public_weights(TSCNet(4, 9, 1), saved(content, tmp_path))
 
 
-def test_file_that_is_not_torch_is_refused_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["Not a checkpoint", "torn", ""])
+def test_file_that_is_not_torch_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "weights.pt"
-    path.write_text("Not a checkpoint")
+    path.write_text(content)
     with pytest.raises(DamagedFileError, match=r"weights\.pt: not plain tensors of torch.save") as caught:
         load_public_weights(TSCNet(4, 9, 1), path)
     assert "\n" not in str(caught.value)

@@ -42,8 +42,11 @@ def seen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, objec
 
     def note(fault: str, happened: object) -> None:
         short = re.sub(
-            rf"(?:{re.escape(str(tmp_path))}|/dev/shm/[\w-]+)", "…", " ".join(str(happened).split())
+            rf"(?:{re.escape(str(tmp_path))}|/tmp/pytest-[^ ]*?/corpus\d+)",
+            "…",
+            " ".join(str(happened).split()),
         )
+        short = short.replace(f"{Path(__file__).parents[2]}/", "")
         rows.append((fault, short.replace("|", "\\|").replace("<", "&lt;")))
 
     return note

@@ -30,27 +30,16 @@ def longer_manifest(tmp_path_factory):
 
 
 def _started(manifest, output):
-    small = [
-        "--channels",
-        "4",
-        "--blocks",
-        "1",
-        "--epochs",
-        "4",
-        "--batch-size",
-        "1",
-        "--crop-seconds",
-        "0.5",
-        "--pesq-workers",
-        "1",
-    ]
+    sizes = "--channels 4 --blocks 1 --epochs 4 --batch-size 1 --crop-seconds 0.5 --pesq-workers 1"
     return subprocess.Popen(
-        [sys.executable, "-m", "cmgan", "train", manifest, output, *small],
+        [sys.executable, "-m", "cmgan", "train", manifest, output, *sizes.split(" ")],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # What a shell starts in the background ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -1,6 +1,8 @@
 """Names that shells, tables, pages and file systems trip over; links in a circle; archives that lead elsewhere."""
 
+import json
 import os
+import stat
 import zipfile
 
 import pytest
@@ -89,14 +91,21 @@ def test_data_preparation_keeps_every_name_and_writes_nothing_elsewhere(
 def test_enhancing_and_evaluating_take_every_name(recordings, tmp_path, monkeypatch, seen):
     monkeypatch.chdir(tmp_path)
     torch.save(TSCNet(num_channel=4, num_blocks=1).state_dict(), tmp_path / "generator.pt")
+    undecodable = os.fsdecode(b"\xff\xfe")
+    (recordings / "noisy" / "a'b.wav").rename(recordings / "noisy" / f"{undecodable}.wav")
+    names = {undecodable, *NAMES} - {"a'b"}
     before = _everything(tmp_path)
     result = _call(app, "enhance", "generator.pt", recordings / "noisy", tmp_path / "enhanced")
     assert result.exit_code == 0, result.output
-    assert {path.stem for path in (tmp_path / "enhanced").iterdir()} == set(NAMES)
+    assert result.stdout.count("\n") == len(names)
+    assert {path.stem for path in (tmp_path / "enhanced").iterdir()} == names
     assert _everything(tmp_path) - before == {b"enhanced"} | {
-        b"enhanced/" + os.fsencode(f"{name}.wav") for name in NAMES
+        b"enhanced/" + os.fsencode(f"{name}.wav") for name in names
     }
-    seen("the same names, given to `cmgan enhance`", "each enhanced under its name")
+    assert json.loads(_call(app, "enhance", "generator.pt", recordings, tmp_path / "again", "--json").stdout)
+    seen(
+        "the same names, and one that is not UTF-8, given to `cmgan enhance`", "each enhanced under its name"
+    )
 
 
 def test_a_name_that_no_table_can_hold_is_refused_in_one_line(recordings, tmp_path, seen):
@@ -122,22 +131,30 @@ def test_links_in_a_circle_are_not_followed(recordings, tmp_path, seen):
     seen("links that lead in a circle", "not followed; the recordings beside them prepared")
 
 
-@pytest.mark.parametrize("member", ["../a.wav", "/tmp/a.wav", "..\\a.wav", "C:/a.wav", "a/../../b.wav"])
-def test_an_archive_that_leads_elsewhere_writes_nothing(tmp_path, seen, member):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(member, b"sound")
-    before = _everything(tmp_path)
-    with pytest.raises(CorpusError) as refusal:
+def _link():
+    member = zipfile.ZipInfo("a.wav")
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    ("what", "members", "reason"),
+    [
+        ("a path out of it", [("../a.wav", b"x")], "leads out of it"),
+        ("a path out of it, further down", [("a/../../b.wav", b"x")], "leads out of it"),
+        ("an absolute path", [("/etc/a.wav", b"x")], "leads out of it"),
+        ("a path out of it, as Windows writes it", [("..\\a.wav", b"x")], "leads out of it"),
+        ("a drive", [("C:/a.wav", b"x")], "leads out of it"),
+        ("a link", [(_link(), b"/etc/passwd")], "is a link"),
+        ("two recordings of one name", [("one/a.wav", b"x"), ("two/a.wav", b"y")], r"named a\.wav"),
+        ("more than it can hold", [("a.wav", bytes(200_000_000))], "would unpack to 200000000 bytes"),
+    ],
+)
+def test_a_hostile_archive_is_refused_before_anything_is_written(tmp_path, seen, what, members, reason):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in members:
+            archive.writestr(member, content)
+    with pytest.raises(CorpusError, match=rf"a\.zip: not unpacked, .*{reason}") as refusal:
         unpack_recordings(tmp_path / "a.zip", tmp_path / "out" / "folder")
-    assert _everything(tmp_path) - before <= {b"out"}
-    seen(f"an archive with a member `{member}`", refusal.value)
-
-
-def test_a_link_in_an_archive_is_refused(tmp_path, seen):
-    link = zipfile.ZipInfo("a.wav")
-    link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(link, b"/etc/passwd")
-    with pytest.raises(CorpusError, match="is a link") as refusal:
-        unpack_recordings(tmp_path / "a.zip", tmp_path / "folder")
-    seen("an archive with a link", refusal.value)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.zip"]
+    seen(f"an archive with {what}", refusal.value)

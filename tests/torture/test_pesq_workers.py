@@ -50,22 +50,25 @@ def test_failures_in_a_row_cost_their_own_samples_and_leave_no_process(seen, cou
     seen(f"{count} PESQ calls, most of which crash, raise or hang", f"{told}; no process or zombie is left")
 
 
-@pytest.mark.usefixtures("_echoed")
 def test_training_goes_on_without_the_labels_of_workers_that_die(manifest, tmp_path, monkeypatch, seen):
     monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", "tests.metrics.scoring_doubles:crash")
     budget = Budget(
-        channels=4, blocks=1, discriminator_width=4, epochs=1, batch_size=2, crop_seconds=0.5, threads=1
+        channels=4,
+        blocks=1,
+        discriminator_width=4,
+        epochs=1,
+        batch_size=2,
+        crop_seconds=0.5,
+        threads=1,
+        pesq_workers=1,
     )
-    budget = Budget(**vars(budget) | {"pesq_workers": 1})
     folder = train(TrainingRun(manifest, tmp_path / "run", Recipe(), budget, 1, "tried"), lambda _: None)
     steps = pd.read_csv(folder / "steps.csv")
     assert (steps["failure_reasons"] == "worker_crash:2").all()
     assert steps["label_mean"].isna().all()
     assert steps["loss_discriminator"].gt(0).all(), "the half on clean speech is learnt all the same"
-    seen(
-        "every PESQ call of a training ends its process",
-        f"trained to the end, {steps['failure_reasons'][0]} a step",
-    )
+    reasons = steps["failure_reasons"][0]
+    seen("every PESQ call of a training ends its process", f"trained to the end, {reasons} a step")
 
 
 def test_a_nan_from_the_package_is_a_missing_score_with_a_reason(monkeypatch, seen):

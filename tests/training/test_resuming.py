@@ -1,4 +1,6 @@
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,10 +117,13 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(manifest, tmp_path,
     run = _interrupted(manifest, tmp_path / "run", monkeypatch, after=5)
     current = run.unfinished / CURRENT
     current.write_bytes(current.read_bytes()[:1000])
+    os.utime(run.unfinished / "config.json", (1, 1))
     told = []
     train(run, report=told.append)
     assert "going on after step 4" in told[0]
     assert PREVIOUS in told[0]
+    # Were it written anew, an interruption meanwhile would take the checkpoints for another run's.
+    assert (tmp_path / "run" / "config.json").stat().st_mtime == 1
     _assert_same(tmp_path / "run", tmp_path / "whole")
 
 
@@ -142,6 +147,44 @@ def test_a_run_that_accumulates_gradients_resumes_to_the_same_bytes(manifest, tm
     _assert_same(tmp_path / "run", tmp_path / "whole")
     norms = pd.read_csv(tmp_path / "run" / "steps.csv")["gradient_norm_generator"]
     assert (norms.notna().to_numpy().nonzero()[0] + 1).tolist() == [4, 6, 10, 12]
+
+
+def _interrupting_move(output, number):
+    """Path.replace that is cut off before the move `number` (from 0) into a folder."""
+    real_replace, left = Path.replace, [number]
+
+    def replace(source, target):
+        left[0] -= target.parent == output
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return real_replace(source, target)
+
+    return replace
+
+
+def test_an_interruption_while_results_move_up_changes_none_of_them(manifest, tmp_path, monkeypatch):
+    run = _interrupted(manifest, tmp_path / "whole", monkeypatch, after=0)
+    run = dataclasses.replace(run, keep_state=True)
+    train(run, report=lambda _: None)
+    output = tmp_path / "run"
+    again, moves = dataclasses.replace(run, output=output), 0
+    while True:
+        if moves:
+            shutil.copytree(tmp_path / "before", output)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", _interrupting_move(output, moves))
+            try:
+                train(again, report=lambda _: None)
+                break
+            except KeyboardInterrupt:
+                pass
+        if not moves:
+            shutil.copytree(output, tmp_path / "before")
+        train(again, report=lambda _: None)
+        _assert_same(output, tmp_path / "whole")
+        shutil.rmtree(output)
+        moves += 1
+    assert moves == 8
 
 
 def test_without_a_checkpoint_that_can_be_read_training_says_what_to_remove(manifest, tmp_path, monkeypatch):

@@ -91,8 +91,8 @@ FIGURES: dict[str, RunFigure] = {
         "Networks trained on with one thing changed",
         "A column is a trunk: networks trained under one time target up to the dotted line, then trained on, some as "
         "before, some with one thing changed. Look at the upper row after the line: whose PESQ falls, whose rises. "
-        "The lowest row is what the published recipe minimises: does it fall while PESQ does? Thin lines are seeds, bold "
-        "ones their mean, dashed grey the unprocessed noisy files.",
+        "The lowest row is what the published recipe minimises: does it fall while PESQ does? Thin lines are seeds, "
+        "bold ones their mean, dashed grey the unprocessed noisy files.",
         "PESQ, gain, inconsistency and published objective against training steps around the switch, a column for "
         "each trunk, a line for each branch.",
     ),
