@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from cmgan import losses
 from cmgan.metrics.pesq import PesqWorkers
@@ -19,6 +18,7 @@ from cmgan.study.objective import minimiser
 from cmgan.study.objective.clips import Clips
 from cmgan.study.objective.minima import settling_from
 from cmgan.study.objective.minimiser import Start, measure, minimise, speech_power, watched_iterations
+from cmgan.torch_files import load_whole
 from data_prep.whole_files import write_table
 
 WITHOUT_METRIC = LossWeights(metric=0.0)
@@ -154,7 +154,7 @@ def load_judges(training: Path, names: Iterable[str]) -> list[Judge]:
         file = training / name / "discriminators.pt"
         if not file.is_file():
             continue
-        for epoch, state in torch.load(file, map_location="cpu", weights_only=True).items():
+        for epoch, state in load_whole(file).items():
             # The first convolution's filters are as many as the discriminator is wide.
             width = next(weight.shape[0] for weight in state.values() if weight.ndim == 4)
             network = MetricDiscriminator(ndf=width)
