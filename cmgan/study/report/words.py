@@ -23,7 +23,6 @@ from cmgan.study.silence import words as silence_words
 from cmgan.study.silence.survey import failure_shares
 from cmgan.study.silence.words import estimates_in_words, labels_in_words, noise_in_words
 
-FEW_UTTERANCES = 10
 PACKAGES = (
     "torch",
     "accelerate",
@@ -98,15 +97,11 @@ def limits(results: RunResults) -> list[str]:
     budget = next(iter(results.configs.values()))["budget"]
     noisy = results.evaluation[results.evaluation["arm"] == NOISY]
     seeds, validated = len(results.seeds), results.validation["id"].nunique()
-    too_narrow = (
-        f"; over these {validated}, bootstrap intervals are too narrow" if validated < FEW_UTTERANCES else ""
-    )
     return [
         f"Width of the network {budget['channels']}, two-stage blocks {budget['blocks']}, epochs {budget['epochs']}; "
         "published: 64, 4 and 120. What happens at that size may come earlier, later or not at all here.",
-        f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals over utterances speak for these trained networks, not "
-        "for the next ones; intervals over so few seeds are wide or missing.",
-        f"{validated} validation utterances decide whether PESQ fell{too_narrow}.",
+        f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals are over seeds, and over few seeds wide or missing.",
+        f"Whether PESQ fell is judged on {validated} validation utterances.",
         f"{noisy['id'].nunique()} test utterances of one corpus: scores on them, on synthetic speech above all, are "
         "not comparable with published ones; arms are compared with each other only.",
         "The same seed starts every arm from the same weights and the same crops, so arms that never differed in "
