@@ -15,6 +15,7 @@ from cmgan.job_environment import prepare_process
 from cmgan.metrics.pesq import pesq_score
 from cmgan.recipe import Budget, budget_for
 from cmgan.study.arms import arm
+from cmgan.study.claims.rules import RELATIONS, Relation
 from cmgan.training.loop import train
 from cmgan.training.run import TrainingRun
 from data_prep.manifest import read_manifest, write_manifest
@@ -36,11 +37,28 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """A rule on the difference of two endpoints, branch − other, seed by seed.
+
+    other: an arm that the same trunk goes on as, or "trunk" for the trunk itself at the switch.
+    """
+
+    id: str
+    says: str
+    trunk: str
+    branch: str
+    other: str
+    relation: Relation
+    margin: float
+
+
+@dataclass(frozen=True)
 class BranchPlan:
-    """Trunks (arms), their branches, seeds, and the budget that all of them share.
+    """Trunks (arms), their branches, seeds, the budget that all of them share, and what was predicted of them.
 
     trunk_epochs and branch_epochs: length before and after the switch; validation_steps: steps between two
-    validations; endpoint_validations: how many of the last ones a branch is judged by.
+    validations; endpoint_validations: how many of the last ones a branch is judged by. The first of the predictions
+    is the primary one.
     """
 
     branches: tuple[Branch, ...]
@@ -50,22 +68,22 @@ class BranchPlan:
     validation_steps: int
     endpoint_validations: int
     budget: Budget
-
-    @property
-    def trunks(self) -> tuple[str, ...]:
-        """The arms that branches start from."""
-        return tuple(dict.fromkeys(branch.trunk for branch in self.branches))
+    predictions: tuple[Prediction, ...] = ()
 
 
 def read_plan(path: Path) -> BranchPlan:
     """A plan from YAML; ValueError names the file and what is wrong in it."""
     try:
         content = yaml.safe_load(path.read_text())
-        branches = tuple(Branch(**entry) for entry in content.pop("branches"))
-        budget = Budget(**content.pop("budget"))
-        plan = BranchPlan(branches, tuple(content.pop("seeds")), budget=budget, **content)
+        content["branches"] = tuple(Branch(**entry) for entry in content["branches"])
+        content["predictions"] = tuple(Prediction(**entry) for entry in content.get("predictions", ()))
+        content["budget"], content["seeds"] = Budget(**content["budget"]), tuple(content["seeds"])
+        plan = BranchPlan(**content)
         for branch in plan.branches:
             arm(branch.trunk), arm(branch.arm)
+        for prediction in plan.predictions:
+            if prediction.relation not in RELATIONS:
+                raise ValueError(f"{prediction.id}: relation {prediction.relation!r}: use one of {RELATIONS}")
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: {error}".replace("\n", " ")) from None
     return plan

@@ -2,6 +2,8 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +12,28 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
-from cmgan.statistics import ENDPOINT_EPOCHS, seed_interval, t_power
-from cmgan.study.branches.job import BranchPlan, noisy_scores, read_plan
+from cmgan.statistics import ENDPOINT_EPOCHS, ERROR, holm, seed_interval
+from cmgan.study.branches.job import BranchPlan, Prediction, noisy_scores, read_plan
 from cmgan.study.branches.plots import branches
-from cmgan.study.branches.tables import TRUNK, Judged, curves, differences, endpoints, judge
-from cmgan.study.comparison.words import bounds, number
+from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints
+from cmgan.study.claims.effects import Effect, effect_of_seeds
+from cmgan.study.claims.rules import Rule
+from cmgan.study.claims.words import power
+from cmgan.study.comparison.words import bounds, markdown_table, mean_in_words, number
 from cmgan.study.figure_files import draw
 from data_prep.whole_files import write_table, write_text
 
 LOGS = ("config.json", "epochs.csv", "validation.csv")
 POWER_EFFECTS = (0.0, -0.1, -0.2, -0.3, -0.5)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A prediction, the difference of endpoints that it is about (None where not trained), and the verdict."""
+
+    prediction: Prediction
+    found: Effect | None
+    verdict: str
 
 
 def keep(run: Path, folder: Path) -> None:
@@ -33,25 +47,17 @@ def keep(run: Path, folder: Path) -> None:
     shutil.copyfile(run / "noisy.csv", folder / "noisy.csv")
 
 
-def write_tables(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, float]:
-    """Sum up the branches under `folder`/training; trunks: where theirs lie. Returns endpoints and the noisy PESQ.
+def tables_and_figure(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, Figure]:
+    """Sum up the branches under `folder`/training, whose trunks lie in `trunks`; returns endpoints and the figure.
 
-    Writes curves.csv and endpoints.csv (mean of the last `validations`); noisy.csv is there already.
-    Raises FileNotFoundError where there is no branch.
+    Writes curves.csv, endpoints.csv (means of the last `validations`) and figures/branches; noisy.csv is there
+    already. Raises FileNotFoundError where there is no branch.
     """
     table = curves(folder / "training", trunks)
-    noisy = pd.read_csv(folder / "noisy.csv")["pesq"].mean()
     ends = endpoints(table, validations)
-    write_table(table.round(5), folder / "curves.csv")
     write_table(ends.round(5), folder / "endpoints.csv")
-    return ends, noisy
-
-
-def draw_branches(folder: Path) -> Figure:
-    """The figure of curves.csv, written to `folder`/figures and returned."""
-    noisy = pd.read_csv(folder / "noisy.csv")["pesq"].mean()
-    frame = pd.read_csv(folder / "curves.csv").assign(noisy_pesq=round(noisy, 5))
-    return draw(branches, frame, folder / "figures", "branches")
+    frame = write_table(table.round(5), folder / "curves.csv").assign(noisy_pesq=round(_noisy(folder), 5))
+    return ends, draw(branches, frame, folder / "figures", "branches")
 
 
 def sum_up_run(root: Path) -> Figure | None:
@@ -61,46 +67,63 @@ def sum_up_run(root: Path) -> Figure | None:
         return None
     if not (folder / "noisy.csv").is_file():
         write_table(noisy_scores(root / "data" / "manifest.csv"), folder / "noisy.csv")
-    write_tables(folder, root / "training", ENDPOINT_EPOCHS)
-    return draw_branches(folder)
+    return tables_and_figure(folder, root / "training", ENDPOINT_EPOCHS)[1]
 
 
 def branches_answer(root: Path) -> str:
     """What a run's branches say, from its tables; "" where there are none."""
-    files = [root / "branches" / name for name in ("endpoints.csv", "noisy.csv")]
-    if not all(file.is_file() for file in files):
+    folder = root / "branches"
+    if not all((folder / name).is_file() for name in ("endpoints.csv", "noisy.csv")):
         return ""
-    ends, noisy = map(pd.read_csv, files)
-    return branches_in_words(ends, noisy["pesq"].mean())
+    return branches_in_words(pd.read_csv(folder / "endpoints.csv"), _noisy(folder))
+
+
+def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction]) -> list[Judged]:
+    """Every prediction judged over seeds: the first (primary) by its 95 % interval, the others by Holm's procedure.
+
+    Holm's is over one-sided tests, of the rules and of their opposites. A prediction whose branches were not trained
+    for all `seeds` is not judged.
+    """
+    found = [differences(ends, one.trunk, one.branch, one.other) for one in predictions]
+    effects = [effect_of_seeds(values) if len(values) else None for values in found]
+    complete = [place for place, values in enumerate(found) if len(values) == seeds > 1]
+    p_values = {
+        place: Rule(predictions[place].relation, predictions[place].margin).p_values(effects[place])
+        for place in complete
+    }
+    # Each is doubled, as a two-sided interval of 95 % has it.
+    others = [place for place in complete if place > 0]
+    sides = [holm([p_values[place][side] / 2 for place in others]) for side in (0, 1)]
+    p_values |= dict(zip(others, zip(*sides, strict=True), strict=True))
+    verdicts = ["seeds missing" if effect else "not trained" for effect in effects]
+    for place, (pro, contra) in p_values.items():
+        verdicts[place] = "supported" if pro < ERROR else "refuted" if contra < ERROR else "inconclusive"
+    return [Judged(*one) for one in zip(predictions, effects, verdicts, strict=True)]
 
 
 def summary(folder: Path, plan: BranchPlan) -> str:
     """Everything that the kept run says, in Markdown; writes its tables, power.csv and the figure."""
-    ends, noisy = write_tables(folder, folder / "training", plan.endpoint_validations)
-    draw_branches(folder)
-    judged = judge(ends, len(plan.seeds))
+    ends, _ = tables_and_figure(folder, folder / "training", plan.endpoint_validations)
+    judged = judge(ends, len(plan.seeds), plan.predictions)
     utterances = len(pd.read_csv(folder / "noisy.csv"))
+    answer = branches_in_words(ends, _noisy(folder))
+    if judged:
+        verdicts = ", ".join(f"{one.prediction.id} **{one.verdict}**" for one in judged)
+        answer += f" By the plan's rules: {verdicts}."
     parts = [
         "# Branches: one switch, and what it does to a network",
-        answer(ends, judged, noisy),
+        answer,
         "![PESQ, gain, inconsistency and objective against training steps, the switch marked](figures/branches.png)",
         "Rules, seeds and lengths stood in [PLAN.md](PLAN.md) before any of these trainings; [plan.yaml](plan.yaml) "
         "is what the program read. Differences are of endpoints (mean of the last "
         f"{plan.endpoint_validations} validations on {utterances} utterances), between branches of the same "
         "trunk and seed.",
-        "## Predictions",
-        predictions_markdown(judged),
+        *(["## Predictions", predictions_markdown(judged)] if judged else []),
         "## Branches",
         endpoints_markdown(ends),
         *_power_part(folder, judged, len(plan.seeds)),
     ]
-    return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def answer(ends: pd.DataFrame, judged: list[Judged], noisy: float) -> str:
-    """What the branches show, with the verdicts of the plan's predictions."""
-    verdicts = ", ".join(f"{one.prediction.id} **{one.verdict}**" for one in judged)
-    return f"{branches_in_words(ends, noisy)} By the plan's rules: {verdicts}."
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
 def branches_in_words(ends: pd.DataFrame, noisy: float) -> str:
@@ -130,84 +153,73 @@ def branches_in_words(ends: pd.DataFrame, noisy: float) -> str:
     return " ".join(sentences)
 
 
-def _over_seeds(values: pd.Series) -> str:
-    interval = seed_interval(values)
-    return f"{number(interval.estimate, '+.2f')} {bounds(interval.low, interval.high, '+.2f')} (seeds: {interval.n})"
-
-
-def predictions_markdown(judged: list[Judged]) -> str:
+def predictions_markdown(judged: Sequence[Judged]) -> str:
     """A row a prediction: rule, mean with interval, every seed, verdict."""
-    lines = [
-        "| id | prediction | branches | rule | difference of PESQ | by seed | verdict |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for each in judged:
-        rule = each.prediction
+    columns = ["id", "prediction", "branches", "rule", "difference of PESQ", "by seed", "verdict"]
+    rows = []
+    for one in judged:
+        rule, found = one.prediction, one.found
         other = "trunk at the switch" if rule.other == TRUNK else f"`{rule.other}`"
-        interval = each.interval
-        found = f"{number(interval.estimate)} {bounds(interval.low, interval.high)}" if interval.n else ""
-        seeds = ", ".join(number(value, "+.2f") for value in each.differences)
-        lines.append(
-            f"| {rule.id}{' (primary)' if each is judged[0] else ''} | {rule.says} | from `{rule.trunk}`: "
-            f"`{rule.branch}` − {other} | {rule.relation} {number(rule.margin, '.1f')} | {found} | {seeds} | "
-            f"{each.verdict} |"
+        rows.append(
+            (
+                f"{rule.id}{' (primary)' if one is judged[0] else ''}",
+                rule.says,
+                f"from `{rule.trunk}`: `{rule.branch}` − {other}",
+                f"{rule.relation} {number(rule.margin, '.1f')}",
+                mean_in_words(found) if found else "",
+                ", ".join(number(value, "+.2f") for value in found.by_seed) if found else "",
+                one.verdict,
+            )
         )
-    return "\n".join(lines)
+    return markdown_table(columns, rows)
 
 
 def endpoints_markdown(ends: pd.DataFrame) -> str:
     """A row a branch: seeds, PESQ, difference from staying, gain, inconsistency."""
-    lines = [
-        "| trunk | goes on as | seeds | PESQ | − staying | gain | inconsistency |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for (trunk, arm), rows in ends.groupby(["trunk", "arm"], sort=False):
+    columns = ["trunk", "goes on as", "seeds", "PESQ", "− staying", "gain", "inconsistency"]
+    rows = []
+    for (trunk, arm), branch in ends.groupby(["trunk", "arm"], sort=False):
         against = seed_interval(differences(ends, trunk, arm, trunk))
-        beside = (
-            f"{number(against.estimate, '+.2f')} {bounds(against.low, against.high)}"
-            if arm not in (TRUNK, trunk) and against.n
-            else ""
-        )
+        compared = arm not in (TRUNK, trunk) and against.n
+        beside = f"{number(against.estimate, '+.2f')} {bounds(against.low, against.high)}" if compared else ""
         name = "at the switch" if arm == TRUNK else f"`{arm}`"
-        lines.append(
-            f"| `{trunk}` | {name} | {len(rows)} | {rows['pesq'].mean():.2f} | "
-            f"{beside} | {rows['gain'].mean():.2f} | {rows['inconsistency'].mean():.2f} |"
+        pesq, gain, inconsistency = (
+            f"{branch[name].mean():.2f}" for name in ("pesq", "gain", "inconsistency")
         )
-    return "\n".join(lines)
+        rows.append((f"`{trunk}`", name, len(branch), pesq, beside, gain, inconsistency))
+    return markdown_table(columns, rows)
 
 
-def _power_part(folder: Path, judged: list[Judged], seeds: int) -> list[str]:
+def _power_part(folder: Path, judged: Sequence[Judged], seeds: int) -> list[str]:
     """What the primary rule could have found with the scatter that the seeds showed, at 3, 6 and 12 seeds."""
-    values = judged[0].differences
-    if len(values) < 2:
+    if not judged or not judged[0].found or judged[0].found.n < 2:
         return []
-    deviation, margin = float(np.std(values, ddof=1)), judged[0].prediction.margin
+    deviation = float(np.std(judged[0].found.by_seed, ddof=1))
     numbers = sorted({3, seeds, 12})
     # The rule asks for less than the margin: the same as more than its mirror image.
-    table = pd.DataFrame(
-        {
-            "effect": effect,
-            "seeds": count,
-            "supported": t_power(-effect, -margin, deviation, count),
-            "refuted": t_power(effect, margin, deviation, count),
-        }
-        for effect in POWER_EFFECTS
-        for count in numbers
-    )
+    mirrored = power([-effect for effect in POWER_EFFECTS], numbers, -judged[0].prediction.margin, deviation)
+    table = mirrored.assign(effect=-mirrored["effect"] + 0.0)
     write_table(table.round(4), folder / "power.csv")
-    lines = [
-        f"| true difference | {' | '.join(f'{count} seeds' for count in numbers)} |",
-        f"|---|{'---|' * len(numbers)}",
+    rows = [
+        (number(effect, ".1f"), *(f"{one.supported:.0%} / {one.refuted:.0%}" for one in found.itertuples()))
+        for effect, found in table.groupby("effect", sort=False)
     ]
-    for effect, rows in table.groupby("effect", sort=False):
-        cells = [f"{row.supported:.0%} / {row.refuted:.0%}" for row in rows.itertuples()]
-        lines.append(f"| {number(effect, '.1f')} | {' | '.join(cells)} |")
     words = (
         "Shares of studies in which the primary rule is supported / refuted, when differences scatter between seeds "
         f"as here (standard deviation {deviation:.2f} PESQ; noncentral t). At true differences of 0.0 and −0.1 "
         "support is an error."
     )
-    return ["## Power of the primary rule", words, "\n".join(lines)]
+    columns = ["true difference", *(f"{count} seeds" for count in numbers)]
+    return ["## Power of the primary rule", words, markdown_table(columns, rows)]
+
+
+def _noisy(folder: Path) -> float:
+    return pd.read_csv(folder / "noisy.csv")["pesq"].mean()
+
+
+def _over_seeds(values: pd.Series) -> str:
+    interval = seed_interval(values)
+    return f"{mean_in_words(interval, '+.2f')} (seeds: {interval.n})"
 
 
 def main(

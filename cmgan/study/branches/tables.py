@@ -1,125 +1,16 @@
-"""Branches as tables: curves around the switch, endpoints by seed, and the plan's predictions judged over seeds."""
+"""Branches as tables: curves around the switch, endpoints by seed, differences of endpoints."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
-from scipy.stats import ttest_1samp
 
-from cmgan.statistics import ERROR, Interval, holm, seed_interval
 from cmgan.study.arms import ARMS
 from cmgan.study.objective.minima import published_objective
 
 TRUNK = "trunk"  # in the column of arms
 MEASURES = ("pesq", "gain", "inconsistency", "objective")
 BRANCH_FOLDER = re.compile(r"(?P<trunk>.+)-to-(?P<arm>.+)-(?P<seed>\d+)")
-Verdict = Literal["supported", "refuted", "inconclusive", "seeds missing", "not trained"]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A rule on the difference of two endpoints, branch − other, seed by seed; see results/branches/PLAN.md.
-
-    other: an arm trained on from the same trunk, or "trunk" for the trunk itself at the switch.
-    """
-
-    id: str
-    says: str
-    trunk: str
-    branch: str
-    other: str
-    relation: Literal["below", "above"]
-    margin: float
-
-
-PREDICTIONS = (
-    Prediction(
-        "B1",
-        "the published target alone makes a good network worse than the one that stays",
-        "normalised_target",
-        "published",
-        "normalised_target",
-        "below",
-        -0.1,
-    ),
-    Prediction(
-        "B2",
-        "after the switch to the published target PESQ falls below where it stood",
-        "normalised_target",
-        "published",
-        TRUNK,
-        "below",
-        -0.1,
-    ),
-    Prediction(
-        "B3",
-        "the normalised target alone repairs a network trained with the published one",
-        "published",
-        "normalised_target",
-        "published",
-        "above",
-        0.1,
-    ),
-    Prediction(
-        "B4",
-        "with the debugging effort's fix the published target does the same harm",
-        "normalised_target",
-        "batch_mean_fix",
-        "normalised_target",
-        "below",
-        -0.1,
-    ),
-    Prediction(
-        "B5",
-        "the debugging effort's fix does not hold the fall up",
-        "normalised_target",
-        "batch_mean_fix",
-        "published",
-        "below",
-        0.1,
-    ),
-    Prediction(
-        "B6",
-        "with recordings scaled to RMS 1 the published target does no harm",
-        "normalised_target",
-        "published_rms_1",
-        "normalised_target",
-        "above",
-        -0.1,
-    ),
-    Prediction(
-        "B7",
-        "skipping nine in ten discriminator steps does no harm under the normalised target",
-        "normalised_target",
-        "normalised_skip_90",
-        "normalised_target",
-        "above",
-        -0.1,
-    ),
-    Prediction(
-        "B8",
-        "the debugging effort's fix does not repair a network trained with the published target",
-        "published",
-        "batch_mean_fix",
-        "published",
-        "below",
-        0.1,
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A prediction, the differences it was judged by (one a seed), their mean with 95 % t interval, the verdict."""
-
-    prediction: Prediction
-    differences: tuple[float, ...]
-    interval: Interval
-    verdict: Verdict
 
 
 def curves(branches: Path, trunks: Path) -> pd.DataFrame:
@@ -170,41 +61,3 @@ def differences(ends: pd.DataFrame, trunk: str, branch: str, other: str, measure
     if not {branch, other} <= set(table):
         return pd.Series(dtype=float)
     return (table[branch] - table[other]).dropna()
-
-
-def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction] = PREDICTIONS) -> list[Judged]:
-    """Every prediction judged over seeds: the first (primary) by its 95 % interval, the others by Holm's procedure.
-
-    A prediction whose branches were not trained for all `seeds` is not judged.
-    """
-    found = [differences(ends, p.trunk, p.branch, p.other).to_numpy() for p in predictions]
-    complete = [len(values) == seeds and seeds > 1 for values in found]
-    tests = {
-        number: _p_values(values, prediction)
-        for number, (values, prediction) in enumerate(zip(found, predictions, strict=True))
-        if complete[number]
-    }
-    others = [number for number in tests if number > 0]
-    passed = [[p < ERROR for p in holm([tests[number][side] for number in others])] for side in (0, 1)]
-    # The primary's two-sided 95 % interval: one side of it is a one-sided test at half the error.
-    decided = {0: tuple(p < ERROR / 2 for p in tests[0])} if 0 in tests else {}
-    decided |= {number: (passed[0][i], passed[1][i]) for i, number in enumerate(others)}
-    judged = []
-    for number, (prediction, values) in enumerate(zip(predictions, found, strict=True)):
-        supported, refuted = decided.get(number, (False, False))
-        verdict = "supported" if supported else "refuted" if refuted else "inconclusive"
-        judged.append(
-            Judged(
-                prediction,
-                tuple(values),
-                seed_interval(values),
-                verdict if complete[number] else "seeds missing" if len(values) else "not trained",
-            )
-        )
-    return judged
-
-
-def _p_values(values: np.ndarray, prediction: Prediction) -> tuple[float, float]:
-    """One-sided t tests against the margin: for the rule, and for its opposite."""
-    sides = ("less", "greater") if prediction.relation == "below" else ("greater", "less")
-    return tuple(ttest_1samp(values, prediction.margin, alternative=side).pvalue for side in sides)

@@ -1,6 +1,7 @@
 """What the verdicts say and what they mean for one's own code, as sentences and tables put together from them."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from cmgan.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
 from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
-from cmgan.study.comparison.words import bounds, in_words, number
+from cmgan.study.comparison.words import bounds, in_words, markdown_table, number
 from cmgan.study.report.tables import Table
 
 STYLES: dict[Scale, str] = {
@@ -129,15 +130,9 @@ def power_table(run: JudgedRun) -> Table | None:
     if not scatters or not np.median(scatters):
         return None
     scatter = float(np.median(scatters))
-    rows = []
-    for effect in POWER_EFFECTS:
-        for seeds in POWER_SEEDS:
-            supported = t_power(effect, MARGIN_PESQ, scatter, seeds)
-            refuted = t_power(-effect, -MARGIN_PESQ, scatter, seeds)
-            rows.append(
-                {"true difference": effect, "seeds": seeds, "supported": supported, "refuted": refuted}
-            )
-    data = pd.DataFrame(rows)
+    data = power(POWER_EFFECTS, POWER_SEEDS, MARGIN_PESQ, scatter).rename(
+        columns={"effect": "true difference"}
+    )
     cells = data.assign(
         cell=[f"{100 * row.supported:.0f} % / {100 * row.refuted:.0f} %" for row in data.itertuples()]
     )
@@ -152,6 +147,23 @@ def power_table(run: JudgedRun) -> Table | None:
         data,
         text.reset_index().astype({"true difference": str}),
     )
+
+
+def power(effects: Sequence[float], seeds: Sequence[int], margin: float, deviation: float) -> pd.DataFrame:
+    """How often a difference is found above and below the margin: effect, seeds, supported, refuted.
+
+    effects: true differences; deviation: standard deviation between seeds.
+    """
+    rows = [
+        (
+            effect,
+            count,
+            t_power(effect, margin, deviation, count),
+            t_power(-effect, -margin, deviation, count),
+        )
+        for effect, count in product(effects, seeds)
+    ]
+    return pd.DataFrame(rows, columns=["effect", "seeds", "supported", "refuted"])
 
 
 def controls_in_words(run: JudgedRun) -> list[str]:
@@ -229,10 +241,10 @@ def predictions_text(run: JudgedRun) -> pd.DataFrame:
 def claims_markdown(run: JudgedRun) -> str:
     """The table of claims in Markdown, for a README: claim, verdict, and the effect or why there is no verdict."""
     rows = [
-        f"| {claim} {title} | {verdict} | {effect or why} |\n"
+        (f"{claim} {title}", verdict, effect or why)
         for claim, title, verdict, effect, why in claims_text(run).itertuples(index=False)
     ]
-    return "".join(["| claim | verdict | on what |\n", "|---|---|---|\n", *rows])
+    return markdown_table(["claim", "verdict", "on what"], rows)
 
 
 def claims_table(run: JudgedRun) -> Table:

@@ -26,7 +26,7 @@ from cmgan.statistics import (
 from cmgan.study.arms import ARMS, arm_label, arm_style
 from cmgan.study.claims.verdicts import claims_frame, judge_run
 from cmgan.study.claims.words import claims_markdown, power_table
-from cmgan.study.comparison.words import bounds, number
+from cmgan.study.comparison.words import bounds, markdown_table, number
 from cmgan.study.figure_files import TEXT_WIDTH, draw
 from cmgan.study.paths import found_arms_and_seeds, training_folder
 from cmgan.study.run_results import load_run, pooled
@@ -114,16 +114,19 @@ def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
 
 def arm_markdown(table: pd.DataFrame) -> str:
     """Markdown table of all runs together, by number of seeds, then mean; table of `arm_table`."""
-    lines = [
-        f"| arm | time target | PESQ over the last epochs − {REFERENCE}, mean over seeds | seeds above |",
-        "|---|---|---|---|",
+    columns = [
+        "arm",
+        "time target",
+        f"PESQ over the last epochs − {REFERENCE}, mean over seeds",
+        "seeds above",
     ]
     together = table[table["run"] == "all"].sort_values(["seeds", "mean"], ascending=False)
+    rows = []
     for row in together.itertuples():
         interval = f" {bounds(row.low, row.high, '+.2f')}" if row.seeds > 1 else ""
         mean = f"{number(row.mean, '+.2f')}{interval}"
-        lines.append(f"| {row.arm} | {row.time_target} | {mean} | {row.seeds_above} of {row.seeds} |")
-    return "\n".join(lines) + "\n"
+        rows.append((row.arm, row.time_target, mean, f"{row.seeds_above} of {row.seeds}"))
+    return markdown_table(columns, rows)
 
 
 def mechanism_by_seed(runs: Sequence[Path], differences: pd.DataFrame) -> pd.DataFrame:

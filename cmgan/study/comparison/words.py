@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cmgan.statistics import MARGIN_PESQ, seed_interval
+from cmgan.statistics import MARGIN_PESQ, Interval, seed_interval
 from cmgan.study.training.tables import LABELS, LOSSES
 
 # More arms than this are named without their numbers.
@@ -158,6 +158,17 @@ def bounds(low: float, high: float, style: str = ".2f") -> str:
     if np.isnan(low) or np.isnan(high):
         return "[no interval]"
     return f"[{number(low, style)}, {number(high, style)}]"
+
+
+def mean_in_words(found: Interval, style: str = ".2f") -> str:
+    """Mean over seeds with its interval."""
+    return f"{number(found.estimate, style)} {bounds(found.low, found.high, style)}"
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown, every line ended."""
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return "".join(f"{line}\n" for line in (*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)))
 
 
 def in_words(items: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from cmgan.study.claims.effects import Evidence
 from cmgan.study.claims.rules import FROM_OBJECTIVE, read_claims
 from cmgan.study.claims.verdicts import judge
 from cmgan.study.claims.words import effect_in_words, rule_of
+from cmgan.study.comparison.words import markdown_table, mean_in_words
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
@@ -40,38 +41,30 @@ def keep_minima(run: Path, folder: Path) -> None:
 
 def minima_markdown(ends: pd.DataFrame) -> str:
     """The minima as a table: a row a setting and start, means over clips with 95 % intervals, and ranges."""
-    lines = [
-        "| minimised | from | clips | PESQ before | highest on the way | PESQ at the minimum | lowest to highest "
-        "clip | gain | inconsistency |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for (part, setting, start), rows in ends.groupby(["part", "setting", "start"], sort=False):
-        interval = seed_interval(rows["pesq"].dropna())
-        peak = f"{rows['pesq_peak'].mean():.2f}" if part == "descent" else ""
-        lines.append(
-            f"| {_label(part, setting)} | {start} | {rows['pesq'].notna().sum()} | {rows['pesq_start'].mean():.2f} | "
-            f"{peak} | {interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}] | {rows['pesq'].min():.2f} "
-            f"to {rows['pesq'].max():.2f} | {rows['gain'].mean():.2f} | {rows['inconsistency'].mean():.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+    before = ["minimised", "from", "clips", "PESQ before", "highest on the way", "PESQ at the minimum"]
+    rows = []
+    for (part, setting, start), clips in ends.groupby(["part", "setting", "start"], sort=False):
+        pesq, means = clips["pesq"], clips[["pesq_start", "pesq_peak", "gain", "inconsistency"]].mean()
+        peak = f"{means['pesq_peak']:.2f}" if part == "descent" else ""
+        row = [_label(part, setting), start, pesq.notna().sum(), f"{means['pesq_start']:.2f}", peak]
+        row += [mean_in_words(seed_interval(pesq)), f"{pesq.min():.2f} to {pesq.max():.2f}"]
+        rows.append([*row, f"{means['gain']:.2f}", f"{means['inconsistency']:.2f}"])
+    return markdown_table([*before, "lowest to highest clip", "gain", "inconsistency"], rows)
 
 
 def verdicts_markdown(root: Path) -> str:
     """Every prediction about the objective's minimum, judged on one run's minima, as a table."""
-    claims = read_claims()
     # Evidence on the minima reads tables only.
     run = Evidence(SimpleNamespace(root=root))
-    lines = ["| claim | prediction | rule | found | verdict |", "|---|---|---|---|---|"]
-    for claim in claims.claims:
+    rows = []
+    for claim in read_claims().claims:
         for prediction in claim.predictions:
             if prediction.function in FROM_OBJECTIVE:
                 judged = judge(prediction, prediction.find(run))
-                mark = "" if prediction is claim.primary else " (beside)"
-                lines.append(
-                    f"| {prediction.id}{mark} | {prediction.says} | {rule_of(judged)} | "
-                    f"{effect_in_words(judged.found)} | {judged.verdict} |"
-                )
-    return "\n".join(lines) + "\n"
+                name = prediction.id + ("" if prediction is claim.primary else " (beside)")
+                found = effect_in_words(judged.found)
+                rows.append((name, prediction.says, rule_of(judged), found, judged.verdict))
+    return markdown_table(["claim", "prediction", "rule", "found", "verdict"], rows)
 
 
 def summary(root: Path) -> str:

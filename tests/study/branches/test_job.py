@@ -14,6 +14,7 @@ from cmgan.recipe import Budget
 from cmgan.study.branches.job import (
     Branch,
     BranchPlan,
+    Prediction,
     noisy_scores,
     read_plan,
     runs_of,
@@ -38,6 +39,9 @@ PLAN = BranchPlan(
     validation_steps=1,
     endpoint_validations=1,
     budget=BUDGET,
+    predictions=(
+        Prediction("B3", "it repairs", "published", "normalised_target", "published", "above", 0.1),
+    ),
 )
 
 
@@ -147,7 +151,7 @@ def test_a_kept_run_is_summed_up_from_its_files(trained, tmp_path):
     keep(trained, tmp_path)
     text = summary(tmp_path, PLAN)
     assert "Networks trained with the normalised target have PESQ" in text
-    assert "| B3 | " in text
+    assert "| B3 (primary) | it repairs | " in text
     assert (tmp_path / "figures" / "branches.png").stat().st_size > 10_000
     assert not list(tmp_path.rglob("*.pt"))
 
@@ -169,6 +173,11 @@ def test_a_plan_is_read_and_a_wrong_one_named(tmp_path):
         ({"seed": [0]}, "seed"),
         ({"branches": [{"trunk": "published", "arm": "magic"}]}, "unknown arm 'magic'"),
         ({"budget": {"channels": 3}}, "channels is 3"),
+        ({"predictions": [{"id": "B1"}]}, "missing 6 required"),
+        (
+            {"predictions": [dataclasses.asdict(PLAN.predictions[0]) | {"relation": "under"}]},
+            "relation 'under'",
+        ),
     ):
         path.write_text(yaml.safe_dump(content | change))
         with pytest.raises(ValueError, match=message) as caught:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.study.branches.job import Branch
-from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints, judge
+from cmgan.study.branches.job import Branch, read_plan
+from cmgan.study.branches.summary import judge
+from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints
 
+PREDICTIONS = read_plan(Path(__file__).parents[3] / "results" / "branches" / "plan.yaml").predictions
 SEEDS = 6
 BRANCHES = tuple(
     Branch("normalised_target", arm) for arm in ("normalised_target", "published", "batch_mean_fix")
@@ -41,7 +43,7 @@ def _simulated(folder: Path, fall: float, fix: float = 0.0, scatter: float = 0.0
 
 def _verdicts(folder: Path) -> dict[str, str]:
     ends = endpoints(curves(folder, folder), ENDPOINT)
-    return {judged.prediction.id: judged.verdict for judged in judge(ends, SEEDS)}
+    return {judged.prediction.id: judged.verdict for judged in judge(ends, SEEDS, PREDICTIONS)}
 
 
 def test_a_fall_in_every_seed_is_found_and_a_fix_that_does_nothing_holds_nothing_up(tmp_path):
