@@ -12,6 +12,7 @@ from torch import Tensor
 from cmgan.dataset import UtterancePair
 from cmgan.signal import CMGAN_STFT, SAMPLE_RATE, rms_gain
 from data_prep.audio import read_audio, read_together
+from data_prep.folder import Recording, find_recordings
 
 LEAST_SECONDS = 0.25  # shorter ones have no PESQ
 CLIPS_A_BATCH = 8
@@ -79,14 +80,13 @@ def batches_of_clips(pairs: Sequence[UtterancePair], seconds: float) -> list[Cli
 def recorded_pairs(folder: Path, limit: int = 0) -> list[UtterancePair]:
     """The pairs of a folder's clean/ and noisy/, `limit` of them evenly spread, 0 for all.
 
-    Lengths that differ by no more than 0.1 s are cut. Raises FileNotFoundError for a missing folder or file,
-    AudioError for what cannot be read, ValueError for no recordings.
+    Lengths that differ by no more than 0.1 s are cut. Raises what `find_recordings` does, and AudioError for what
+    cannot be read.
     """
-    pairs = []
-    for file in _clean_files(folder, limit):
-        clean, noisy, _ = read_together(file, folder / "noisy" / file.name, file.stem)
-        pairs.append(UtterancePair(file.stem, clean, noisy))
-    return pairs
+    found = _recordings(folder, limit)
+    return [
+        UtterancePair(one.id, *read_together(one.clean_path, one.noisy_path, one.id)[:2]) for one in found
+    ]
 
 
 def gains_of_files(folder: Path, limit: int = 0) -> np.ndarray:
@@ -94,25 +94,15 @@ def gains_of_files(folder: Path, limit: int = 0) -> np.ndarray:
 
     limit and errors as in `recorded_pairs`; ValueError where every file is silent.
     """
-    files = [folder / "noisy" / file.name for file in _clean_files(folder, limit)]
-    powers = np.array([np.square(read_audio(file), dtype=np.float64).mean() for file in files])
+    waves = (read_audio(one.noisy_path) for one in _recordings(folder, limit))
+    powers = np.array([np.square(wave, dtype=np.float64).mean() for wave in waves])
     if not powers.any():
-        raise ValueError(f"{folder / 'noisy'}: every file is silent")
+        raise ValueError(f"{folder}: every noisy file is silent")
     return powers[powers > 0] ** -0.5
 
 
-def _clean_files(folder: Path, limit: int) -> list[Path]:
-    for side in ("clean", "noisy"):
-        if not (folder / side).is_dir():
-            raise FileNotFoundError(f"{folder / side}: no such folder; give one that holds clean/ and noisy/")
-    files = sorted(path for path in (folder / "clean").iterdir() if path.suffix.lower() in (".wav", ".flac"))
-    if not files:
-        raise ValueError(f"{folder / 'clean'}: holds no WAV or FLAC files")
-    if 0 < limit < len(files):
-        files = [files[index] for index in np.linspace(0, len(files) - 1, limit).round().astype(int)]
-    for file in files:
-        if not (folder / "noisy" / file.name).is_file():
-            raise FileNotFoundError(
-                f"{folder / 'noisy' / file.name}: missing; every clean file needs its noisy one"
-            )
-    return files
+def _recordings(folder: Path, limit: int) -> list[Recording]:
+    found = find_recordings(folder)
+    if 0 < limit < len(found):
+        return [found[index] for index in np.linspace(0, len(found) - 1, limit).round().astype(int)]
+    return found

@@ -1,15 +1,24 @@
-"""What 03_objective does: read clips, run descents and sweeps, keep their tables."""
+"""What 03_objective does: read clips, run descents and sweeps, keep their tables, and one clip to see and hear."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import soundfile
 import torch
+from IPython.display import HTML
 
 from cmgan.dataset import UtterancePair, load_pairs
+from cmgan.forward import Forward
 from cmgan.metrics.pesq import PesqWorkers
+from cmgan.models.systems import stft_settings
+from cmgan.recipe import Budget
+from cmgan.signal import SAMPLE_RATE, compressed_spectrum
+from cmgan.study.comparison.clip import loud_excerpt, view_rows
+from cmgan.study.comparison.listening import Version, page, to_play
 from cmgan.study.notebook_parameters import ObjectiveParameters
-from cmgan.study.objective.clips import batches_of_clips, recorded_pairs
+from cmgan.study.objective.clips import batches_of_clips, clips_of, recorded_pairs
 from cmgan.study.objective.experiments import (
     Setting,
     load_judges,
@@ -18,11 +27,70 @@ from cmgan.study.objective.experiments import (
     target_settings,
 )
 from cmgan.study.objective.minima import DESCENT, STARTS, SWEEP, minima, plane_of
-from cmgan.study.objective.minimiser import Start
-from cmgan.study.objective.stations import ClipStations, clip_stations
+from cmgan.study.objective.minimiser import Start, minimise, state_of
 from data_prep.whole_files import write_table
 
 DECIMALS = 6
+# In the order in which they are heard, with the names of their files; the clean clip sets the level.
+PLAYED = {
+    "noisy": "noisy",
+    "at its best": "published_at_its_best",
+    "minimum": "published_minimum",
+    "minimum, normalised": "normalised_minimum",
+    "clean": "clean",
+}
+
+
+@dataclass(frozen=True)
+class ClipStations:
+    """One clip's estimates by name, each as after a network's pass, and where its loudest part begins, in seconds."""
+
+    clip: str
+    start: float
+    states: dict[str, Forward]
+
+    def views(self) -> pd.DataFrame:
+        """The stations but the noisy one, around the clip's loudest part, as `clip.one_clip` draws them."""
+        shown = {name: state for name, state in self.states.items() if name != "noisy"}
+        rows = [view_rows(name, state, self.start) for name, state in shown.items()]
+        return pd.concat(rows, ignore_index=True).assign(id=self.clip)
+
+    def versions(self) -> list[Version]:
+        """What is played."""
+        return [Version(name, self.states[name].waveform[0].numpy()) for name in PLAYED]
+
+    def players(self) -> HTML:
+        """Players and spectrograms, brought to one level."""
+        return page(self.versions(), same_level=True)
+
+    def write(self, folder: Path) -> None:
+        """NAME.wav of every station, all at the clean clip's level."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, played in zip(PLAYED.values(), to_play(self.versions(), same_level=True), strict=True):
+            soundfile.write(folder / f"{name}.wav", played.waveform, SAMPLE_RATE)
+
+
+def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> ClipStations:
+    """Stations of one clip's descents from its noisy excerpt (`clip.loud_excerpt`).
+
+    `noisy`; `clean`; `at its best`, after `best_iteration` of the published objective's descent; `minimum` of the
+    published objective; `minimum, normalised`.
+    """
+    excerpt, start = loud_excerpt(pair)
+    clips = clips_of([excerpt])
+    published, normalised = (setting.recipe for setting in target_settings(("published", "normalised")))
+    way = minimise(clips, published, "noisy", iterations, (0, best_iteration))
+    stations = {shot.iteration: shot.estimate for shot in way}
+    stft = stft_settings("tscnet", Budget())
+    estimates = {
+        "noisy": stations[0],
+        "clean": compressed_spectrum(clips.clean, stft),
+        "at its best": stations[best_iteration],
+        "minimum": stations[iterations],
+        "minimum, normalised": minimise(clips, normalised, "noisy", iterations)[-1].estimate,
+    }
+    states = {name: state_of(clips, estimate, stft) for name, estimate in estimates.items()}
+    return ClipStations(pair.id, start, states)
 
 
 class ObjectiveJob:

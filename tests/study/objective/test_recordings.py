@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from cmgan.cli import app
 from cmgan.study.objective.clips import gains_of_files, recorded_pairs
+from data_prep.folder import CorpusError
 
 RUNNER = CliRunner()
 
@@ -64,17 +65,17 @@ def test_gains_are_one_over_rms_and_silent_files_have_none(tmp_path):
 def test_a_missing_noisy_file_is_named(tmp_path):
     folder = _corpus(tmp_path)
     (folder / "noisy" / "p1_1.wav").unlink()
-    with pytest.raises(FileNotFoundError, match=r"p1_1\.wav: missing"):
+    with pytest.raises(CorpusError, match=r"1 files without a counterpart .*p1_1\.wav"):
         recorded_pairs(folder)
 
 
 @pytest.mark.parametrize(
     ("prepare", "named"),
     [
-        (lambda _: None, "no such folder; give one that holds clean/ and noisy/"),
+        (lambda _: None, "none: no such folder"),
         (
             lambda folder: [(folder / side).mkdir(parents=True) for side in ("clean", "noisy")],
-            "holds no WAV or FLAC",
+            "no WAV or FLAC files in it",
         ),
     ],
 )
