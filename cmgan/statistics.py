@@ -40,6 +40,10 @@ class Interval:
     n: int
     dropped: int = 0
 
+    def columns(self, name: str) -> dict[str, float]:
+        """As columns of a table: the estimate under a name of its own, low, high."""
+        return {name: self.estimate, "low": self.low, "high": self.high}
+
 
 def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: float = 0.95) -> Interval:
     """Mean of the values (n,) that are there, with its BCa bootstrap interval.

@@ -21,7 +21,7 @@ from data_prep.audio import (
     read_together,
     write_audio,
 )
-from data_prep.manifest import SPLITS, Utterance, sha256_of, write_manifest
+from data_prep.manifest import SPLITS, Utterance, write_manifest
 
 _SHOWN = 3
 _SPLIT_WORDS = {"test": "test", "valid": "validation", "dev": "validation", "train": "train"}
@@ -306,20 +306,9 @@ def _prepared(recording: Recording, folder: Path, resample: bool) -> Utterance:
         clean_path = _at_16_khz(clean_path, folder / "clean" / f"{recording.id}.wav")
         noisy_path = _at_16_khz(noisy_path, folder / "noisy" / f"{recording.id}.wav")
     clean, _, cut = read_together(clean_path, noisy_path, recording.id)
-    return Utterance(
-        id=recording.id,
-        split=recording.split,
-        speaker=recording.speaker,
-        clean_path=clean_path,
-        noisy_path=noisy_path,
-        samples=len(clean),
-        sample_rate=SAMPLE_RATE,
-        snr_db=None,
-        noise="",
-        clean_sha256=sha256_of(clean_path),
-        noisy_sha256=sha256_of(noisy_path),
-        note="; ".join(filter(None, (recording.note, cut))),
-    )
+    note = "; ".join(filter(None, (recording.note, cut)))
+    paths = clean_path, noisy_path
+    return Utterance.of_files(recording.id, recording.split, recording.speaker, paths, len(clean), note=note)
 
 
 def _at_16_khz(path: Path, copy: Path) -> Path:

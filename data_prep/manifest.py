@@ -37,6 +37,22 @@ class Utterance:
     noisy_sha256: str
     note: str = ""
 
+    @classmethod
+    def of_files(
+        cls,
+        name: str,
+        split: str,
+        speaker: str,
+        paths: tuple[Path, Path],
+        samples: int,
+        snr_db: float | None = None,
+        noise: str = "",
+        note: str = "",
+    ) -> "Utterance":
+        """A pair of 16 kHz files, clean and noisy, with their checksums as they are now."""
+        sums = map(sha256_of, paths)
+        return cls(name, split, speaker, *paths, samples, SAMPLE_RATE, snr_db, noise, *sums, note)
+
     @property
     def seconds(self) -> float:
         """Duration of the pair."""

@@ -10,8 +10,8 @@ import pandas as pd
 from tqdm import tqdm
 from tqdm.contrib.concurrent import thread_map
 
-from data_prep.audio import SAMPLE_RATE, write_audio
-from data_prep.manifest import SPLITS, Utterance, sha256_of, write_manifest
+from data_prep.audio import write_audio
+from data_prep.manifest import SPLITS, Utterance, write_manifest
 from data_prep.noise import (
     BABBLE_VOICES,
     TEST_NOISES,
@@ -178,23 +178,11 @@ def _background(split: str, voices: int, rng: np.random.Generator) -> tuple[Phra
 
 def _write_pair(plan: UtterancePlan, folder: Path) -> tuple[Utterance, list[Pause]]:
     clean, noisy, pauses = _rendered(plan)
-    clean_path, noisy_path = (folder / kind / f"{plan.id}.wav" for kind in ("clean", "noisy"))
-    write_audio(clean_path, clean)
-    write_audio(noisy_path, noisy)
-    utterance = Utterance(
-        id=plan.id,
-        split=plan.split,
-        speaker=plan.speaker,
-        clean_path=clean_path,
-        noisy_path=noisy_path,
-        samples=len(clean),
-        sample_rate=SAMPLE_RATE,
-        snr_db=plan.snr,
-        noise=plan.noise,
-        clean_sha256=sha256_of(clean_path),
-        noisy_sha256=sha256_of(noisy_path),
-    )
-    return utterance, pauses
+    paths = folder / "clean" / f"{plan.id}.wav", folder / "noisy" / f"{plan.id}.wav"
+    for path, samples in zip(paths, (clean, noisy), strict=True):
+        write_audio(path, samples)
+    written = Utterance.of_files(plan.id, plan.split, plan.speaker, paths, len(clean), plan.snr, plan.noise)
+    return written, pauses
 
 
 def _rendered(plan: UtterancePlan) -> tuple[np.ndarray, np.ndarray, list[Pause]]:

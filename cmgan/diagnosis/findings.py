@@ -184,8 +184,7 @@ def skip_sign(log: TrainingLog) -> Finding:
     count, steps = int(skipped.sum()), len(skipped)
     share = proportion_interval(count, steps)
     near = int(((losses > 0) & (losses < NEARLY_ZERO)).sum())
-    numbers = {"steps": steps, "skipped": count, "share": share.estimate}
-    numbers |= {"low": share.low, "high": share.high, "nearly_zero": near}
+    numbers = {"steps": steps, "skipped": count} | share.columns("share") | {"nearly_zero": near}
     evidence = (
         f"{count} of {steps} logged steps have a discriminator loss of exactly 0 or say that they were skipped: "
         f"{_percent(share.estimate)} of the steps, at most {_percent(share.high)} and at least "

@@ -14,7 +14,6 @@ from data_prep.manifest import (
     read_manifest,
     read_pair,
     select_split,
-    sha256_of,
     write_manifest,
 )
 
@@ -24,25 +23,11 @@ def utterances(tmp_path):
     """Two pairs: one inside the corpus folder, one elsewhere."""
     made = []
     for number, (folder, split) in enumerate([("corpus", "train"), ("elsewhere, with comma", "test")]):
-        paths = [tmp_path / folder / kind / f"{number}.wav" for kind in ("clean", "noisy")]
+        paths = tmp_path / folder / "clean" / f"{number}.wav", tmp_path / folder / "noisy" / f"{number}.wav"
         for path in paths:
             write_audio(path, np.full(100, 0.25))
-        made.append(
-            Utterance(
-                *(
-                    f"u{number}",
-                    split,
-                    f"speaker{number}",
-                    *paths,
-                    90,
-                    16_000,
-                    2.5 if number else None,
-                    "hum",
-                ),
-                *(sha256_of(path) for path in paths),
-                note="cut, at the end" if number else "",
-            )
-        )
+        said = (2.5, "hum", "cut, at the end") if number else (None, "hum")
+        made.append(Utterance.of_files(f"u{number}", split, f"speaker{number}", paths, 90, *said))
     return made
 
 

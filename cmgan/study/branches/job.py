@@ -91,8 +91,6 @@ def read_plan(path: Path) -> BranchPlan:
 
 def runs_of(plan: BranchPlan, manifest: Path, folder: Path) -> Iterator[TrainingRun]:
     """The trainings of a plan in their order: by rank, then by seed, each trunk before its first branch."""
-    trunk_budget = replace(plan.budget, epochs=plan.trunk_epochs)
-    branch_budget = replace(plan.budget, epochs=plan.trunk_epochs + plan.branch_epochs)
     trained = set()
     for rank in sorted({branch.rank for branch in plan.branches}):
         for seed in plan.seeds:
@@ -100,9 +98,8 @@ def runs_of(plan: BranchPlan, manifest: Path, folder: Path) -> Iterator[Training
                 trunk = folder / f"{branch.trunk}-{seed}"
                 if trunk not in trained:
                     trained.add(trunk)
-                    yield _run(plan, manifest, trunk, branch.trunk, trunk_budget, seed, None)
-                place = folder / f"{branch.name}-{seed}"
-                yield _run(plan, manifest, place, branch.arm, branch_budget, seed, trunk)
+                    yield _run(plan, manifest, trunk, branch.trunk, seed)
+                yield _run(plan, manifest, folder / f"{branch.name}-{seed}", branch.arm, seed, trunk)
 
 
 def watched_on_test(manifest: Path, output: Path) -> Path:
@@ -123,20 +120,14 @@ def noisy_scores(manifest: Path) -> pd.DataFrame:
 
 
 def _run(
-    plan: BranchPlan,
-    manifest: Path,
-    output: Path,
-    arm_name: str,
-    budget: Budget,
-    seed: int,
-    trunk: Path | None,
+    plan: BranchPlan, manifest: Path, output: Path, name: str, seed: int, trunk: Path | None = None
 ) -> TrainingRun:
-    recipe = arm(arm_name)
+    epochs = plan.trunk_epochs + (plan.branch_epochs if trunk else 0)
     return TrainingRun(
         manifest,
         output,
-        recipe,
-        budget_for(recipe, budget),
+        recipe := arm(name),
+        budget_for(recipe, replace(plan.budget, epochs=epochs)),
         seed,
         output.name,
         trunk=trunk,

@@ -103,10 +103,9 @@ def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
     together = pd.concat([differences, differences.assign(run="all")])
     rows = []
     for (run, arm), values in together.groupby(["run", "arm"], sort=False)["difference"]:
-        over_seeds = seed_interval(values)
         rows.append(
             {"run": run, "arm": arm, "time_target": ARMS[arm].time_target, "seeds": len(values)}
-            | {"mean": over_seeds.estimate, "low": over_seeds.low, "high": over_seeds.high}
+            | seed_interval(values).columns("mean")
             | {"seeds_above": (values > 0).sum(), "seeds_below": (values < 0).sum()}
         )
     return pd.DataFrame(rows)
@@ -155,8 +154,8 @@ def correlation_table(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for quantity in QUANTITIES:
         found = cluster_rank_correlation(frame[quantity], frame["pesq"], range(len(frame)), BOOTSTRAP_SEED)
-        rows.append((quantity, found.estimate, found.low, found.high, found.n))
-    return pd.DataFrame(rows, columns=["quantity", "correlation", "low", "high", "seeds"])
+        rows.append({"quantity": quantity} | found.columns("correlation") | {"seeds": found.n})
+    return pd.DataFrame(rows)
 
 
 def plot_seed_differences(frame: pd.DataFrame) -> Figure:

@@ -45,8 +45,8 @@ def mean_inflation(inflation: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for metric, group in inflation.groupby("metric", sort=False):
         mean = mean_interval(group["inflation"], seed=0)
-        rows.append((metric, mean.estimate, mean.low, mean.high, mean.n))
-    return pd.DataFrame(rows, columns=["metric", "inflation", "low", "high", "utterances"])
+        rows.append({"metric": metric} | mean.columns("inflation") | {"utterances": mean.n})
+    return pd.DataFrame(rows)
 
 
 def inflation_in_words(inflation: pd.DataFrame) -> str:

@@ -78,16 +78,10 @@ def skip_table(logs: pd.DataFrame) -> pd.DataFrame:
     for run, lines, code_version in (*groups, (ALL_RUNS, steps[counted], "")):
         losses = lines["disc_loss"]
         zeros = int((losses == 0).sum())
-        interval = proportion_interval(zeros, len(lines))
         rows.append(
-            {
-                "run": run,
-                "code_version": code_version,
-                "lines": len(lines),
-                "zeros": zeros,
-                "share": interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
+            {"run": run, "code_version": code_version, "lines": len(lines), "zeros": zeros}
+            | proportion_interval(zeros, len(lines)).columns("share")
+            | {
                 "nearly_zero": int(((losses > 0) & (losses < NEARLY_ZERO)).sum()),
                 "chance_at_claim": float(binom.cdf(zeros, len(lines), CLAIMED_SKIP_SHARE)),
             }

@@ -112,14 +112,9 @@ def batch_failures(survey: pd.DataFrame, batch_sizes: Sequence[int], seed: int) 
             batch_failed = int(failed[: batches * size].reshape(batches, size).any(axis=1).sum())
             observed = proportion_interval(batch_failed, batches)
             rows.append(
-                {
-                    "crop_seconds": seconds,
-                    "batch_size": size,
-                    "batches": batches,
-                    "failed": batch_failed,
-                    "share": observed.estimate,
-                    "low": observed.low,
-                    "high": observed.high,
+                {"crop_seconds": seconds, "batch_size": size, "batches": batches, "failed": batch_failed}
+                | observed.columns("share")
+                | {
                     "crop_share": crop_share.estimate,
                     "predicted": batch_share(crop_share.estimate, size),
                     "predicted_low": batch_share(crop_share.low, size),
@@ -206,9 +201,9 @@ def failure_shares(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         interval = proportion_interval(int(failed.sum()), len(group))
         counts = group.loc[failed, "pesq_reason"].value_counts().sort_index()
         reasons = ";".join(f"{reason}:{count}" for reason, count in counts.items())
-        share = interval.estimate, interval.low, interval.high
-        rows.append((*key, interval.n, int(failed.sum()), *share, reasons))
-    return pd.DataFrame(rows, columns=[*by, "n", "failed", "share", "low", "high", "reasons"])
+        row = dict(zip(by, key, strict=True)) | {"n": interval.n, "failed": int(failed.sum())}
+        rows.append(row | interval.columns("share") | {"reasons": reasons})
+    return pd.DataFrame(rows)
 
 
 def nearest(values: pd.Series, wanted: float) -> float:

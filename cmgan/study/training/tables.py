@@ -81,7 +81,8 @@ def pesq_falls(validation: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {"arm": arm, "seed": seed, "peak_epoch": peak_epoch, "peak": means.max()}
             | {"final_epoch": means.index[-1], "final": means.iloc[-1]}
-            | {"fall": fall.estimate, "low": fall.low, "high": fall.high, "utterances": fall.n}
+            | fall.columns("fall")
+            | {"utterances": fall.n}
         )
     return pd.DataFrame(rows)
 
@@ -138,7 +139,7 @@ def skip_rates(steps: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {"arm": arm, "labels": recipe_of(arm).labels if adversarial else "none"}
             | {"steps": len(run), "skipped": skipped}
-            | {"share": share.estimate, "low": share.low, "high": share.high}
+            | share.columns("share")
             | {"failures": int(run["pesq_failures"].sum()), "injected": int(run["failure_injected"].sum())}
         )
     return pd.DataFrame(rows)
