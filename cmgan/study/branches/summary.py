@@ -19,8 +19,8 @@ from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints
 from cmgan.study.claims.effects import Effect, effect_of_seeds
 from cmgan.study.claims.rules import Rule
 from cmgan.study.claims.words import power
-from cmgan.study.comparison.words import bounds, markdown_table, mean_in_words, number
 from cmgan.study.figure_files import draw
+from cmgan.study.wording import bounds, markdown_table, mean_in_words, number
 from data_prep.whole_files import write_table, write_text
 
 LOGS = ("config.json", "epochs.csv", "validation.csv")

@@ -60,10 +60,11 @@ class Missing:
 class Evidence:
     """A run's tables, with a clear word where something is not there.
 
-    folders: where files of the run are looked for, the first that has one; by default the run's own folder.
+    folders: where files of the run are looked for, the first that has one; by default the run's own folder. results:
+    what was trained; not asked for by evidence that reads files alone.
     """
 
-    results: RunResults
+    results: RunResults | None
     folders: tuple[Path, ...] = ()
 
     def arm(self, frame: str, arm: str) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from cmgan.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
 from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
-from cmgan.study.comparison.words import bounds, in_words, markdown_table, number
 from cmgan.study.report.tables import Table
+from cmgan.study.wording import bounds, in_words, markdown_table, number
 
 STYLES: dict[Scale, str] = {
     "pesq": "+.2f",

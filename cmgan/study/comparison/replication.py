@@ -26,11 +26,11 @@ from cmgan.statistics import (
 from cmgan.study.arms import ARMS, arm_label, arm_style
 from cmgan.study.claims.verdicts import claims_frame, judge_run
 from cmgan.study.claims.words import claims_markdown, power_table
-from cmgan.study.comparison.words import bounds, markdown_table, number
 from cmgan.study.figure_files import TEXT_WIDTH, draw
 from cmgan.study.paths import found_arms_and_seeds, training_folder
 from cmgan.study.run_results import load_run, pooled
 from cmgan.study.training.tables import LABELS
+from cmgan.study.wording import bounds, markdown_table, number
 from data_prep.whole_files import write_table, write_text
 
 ARM, REFERENCE = "normalised_target", "published"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cmgan.study.comparison.words import in_words, number
+from cmgan.study.wording import in_words, number
 
 # More different ratios than this are told by their ends.
 LISTED_RATIOS = 8
@@ -45,10 +45,12 @@ def example_in_words(frame: pd.DataFrame) -> str:
     clean, noisy = (np.maximum(frame[name], 1e-3) for name in ("clean", "noisy"))
     raised = 20 / COMPRESSION * np.log10(noisy / clean) > LOUDER_DB
     quiet = clean <= clean.median()
+    everywhere, in_quiet, elsewhere = (
+        number(bins.mean(), ".0%") for bins in (raised, raised[quiet], raised[~quiet])
+    )
     return (
-        f"Noise raises {_percent(raised.mean())} of all bins by more than {LOUDER_DB:g} dB: of those quieter than "
-        f"the median in the clean speech {_percent(raised[quiet].mean())}, of the others "
-        f"{_percent(raised[~quiet].mean())}."
+        f"Noise raises {everywhere} of all bins by more than {LOUDER_DB:g} dB: of those quieter than the median in "
+        f"the clean speech {in_quiet}, of the others {elsewhere}."
     )
 
 
@@ -57,7 +59,3 @@ def _ratios(values: set[float]) -> str:
     if len(ordered) > LISTED_RATIOS:
         return f"{number(ordered[0], 'g')} to {number(ordered[-1], 'g')} dB"
     return f"{in_words(number(value, 'g') for value in ordered)} dB"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

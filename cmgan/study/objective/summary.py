@@ -3,7 +3,6 @@
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import pandas as pd
@@ -14,10 +13,10 @@ from cmgan.study.claims.effects import Evidence
 from cmgan.study.claims.rules import FROM_OBJECTIVE, read_claims
 from cmgan.study.claims.verdicts import judge
 from cmgan.study.claims.words import effect_in_words, rule_of
-from cmgan.study.comparison.words import markdown_table, mean_in_words
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
+from cmgan.study.wording import markdown_table, mean_in_words
 from data_prep.whole_files import write_text
 
 # No recording, no sound, no network: what the figures and verdicts are computed from.
@@ -54,8 +53,7 @@ def minima_markdown(ends: pd.DataFrame) -> str:
 
 def verdicts_markdown(root: Path) -> str:
     """Every prediction about the objective's minimum, judged on one run's minima, as a table."""
-    # Evidence on the minima reads tables only.
-    run = Evidence(SimpleNamespace(root=root))
+    run = Evidence(None, (root,))
     rows = []
     for claim in read_claims().claims:
         for prediction in claim.predictions:

@@ -8,7 +8,6 @@ import pandas as pd
 from cmgan.statistics import MARGIN_PESQ, seed_interval
 from cmgan.study.arms import arm_label
 from cmgan.study.comparison.clip import CLEAN, GAIN, HEARD, INCONSISTENCY, PESQ, WRITTEN
-from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.objective.minima import (
     DESCENT,
     SWEEP,
@@ -17,6 +16,7 @@ from cmgan.study.objective.minima import (
     setting_label,
     starts_apart,
 )
+from cmgan.study.wording import bounds, in_words, number
 
 MEETING = 0.05  # PESQ that the minima from two starts may differ by
 

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from cmgan.statistics import MARGIN_PESQ, mean_interval
-from cmgan.study.comparison.words import bounds, in_words, number
 from cmgan.study.training.plots import RUNNING_MEAN_STEPS
 from cmgan.study.training.tables import BOOTSTRAP_SEED, LABELS
+from cmgan.study.wording import bounds, in_words, number
 
 TOLD_LOSSES = ("loss_magnitude", "loss_time", "loss_discriminator")
 

@@ -6,14 +6,13 @@ from cmgan.study.comparison.words import (
     FELL,
     HELD,
     UNCLEAR,
-    bounds,
     differences_in_words,
     fall_verdicts,
     falls_in_words,
-    number,
     skips_in_words,
     what_losses_did,
 )
+from cmgan.study.wording import bounds, number
 
 
 def falls(by_arm):

@@ -1,7 +1,5 @@
 """The tables, words, figures and evidence of the objective's minima, on drawn speech."""
 
-from types import SimpleNamespace
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -166,7 +164,7 @@ def test_where_pesq_failed_on_every_clip_the_first_one_is_shown():
 
 
 def _evidence(job):
-    return Evidence(SimpleNamespace(root=job.root))
+    return Evidence(None, (job.root,))
 
 
 def test_effects_are_over_clips_and_without_seeds(done):
