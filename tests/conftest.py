@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from cmgan.dataset import UtterancePair
+from data_prep.audio import read_audio
+
 
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
@@ -14,6 +17,15 @@ def shared_folder() -> Path:
     if not (folder / "parity").is_dir():
         pytest.skip(f"{folder} is absent: the published fixtures are not part of the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_pairs(shared_folder: Path) -> dict[str, UtterancePair]:
+    """25 published clips of VoiceBank+DEMAND by name."""
+    folder = shared_folder / "voicebank_demand_sample"
+    names = [path.stem for path in sorted((folder / "clean").glob("*.wav"))]
+    waves = ([read_audio(folder / side / f"{name}.wav") for side in ("clean", "noisy")] for name in names)
+    return {name: UtterancePair(name, *pair) for name, pair in zip(names, waves, strict=True)}
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cmgan.dataset import UtterancePair
+
 RATE = 16_000
 
 
@@ -19,3 +21,12 @@ def speech_like(rng: np.random.Generator, seconds: float) -> np.ndarray:
 def noisy_copy(rng: np.random.Generator, clean: np.ndarray, level: float = 0.03) -> np.ndarray:
     """White noise of standard deviation `level` added: (N,) float64."""
     return clean + level * rng.standard_normal(len(clean))
+
+
+def speech_pair(
+    name: str, seconds: float, seed: int, level: float = 1.0, noise: float = 0.03
+) -> UtterancePair:
+    """Such a signal, times `level`, and its noisy copy."""
+    rng = np.random.default_rng(seed)
+    clean = level * speech_like(rng, seconds)
+    return UtterancePair(name, clean.astype(np.float32), noisy_copy(rng, clean, noise).astype(np.float32))

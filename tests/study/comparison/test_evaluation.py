@@ -8,33 +8,28 @@ from cmgan.study.run_results import NOISY, load_run
 from tests.simulated_run import COLLAPSE, simulate_run
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return load_run(simulate_run(tmp_path_factory.mktemp("results") / "run"))
-
-
-def test_the_difference_that_was_simulated_lies_in_the_interval(results):
-    row = differences(results.evaluation, "published").set_index("metric").loc["pesq"]
+def test_the_difference_that_was_simulated_lies_in_the_interval(simulated):
+    row = differences(simulated.evaluation, "published").set_index("metric").loc["pesq"]
     assert row["low"] < COLLAPSE < row["high"]
     assert row["utterances"] == 16
     assert row["seeds"] == 2
 
 
-def test_an_arm_is_not_compared_with_itself_nor_noisy_with_noisy(results):
-    assert set(differences(results.evaluation, "published")["arm"]) == {"normalised_target"}
-    assert set(differences(results.evaluation, NOISY)["arm"]) == {"published", "normalised_target"}
+def test_an_arm_is_not_compared_with_itself_nor_noisy_with_noisy(simulated):
+    assert set(differences(simulated.evaluation, "published")["arm"]) == {"normalised_target"}
+    assert set(differences(simulated.evaluation, NOISY)["arm"]) == {"published", "normalised_target"}
 
 
-def test_a_missing_score_drops_the_utterance_and_is_counted(results):
-    evaluation = results.evaluation.copy()
+def test_a_missing_score_drops_the_utterance_and_is_counted(simulated):
+    evaluation = simulated.evaluation.copy()
     one = (evaluation["arm"] == "published") & (evaluation["seed"] == 0) & (evaluation["id"] == "t003")
     evaluation.loc[one, "pesq"] = np.nan
     row = final_metrics(evaluation).set_index(["arm", "metric"]).loc[("published", "pesq")]
     assert (row["utterances"], row["missing"]) == (15, 1)
 
 
-def test_noisy_files_have_no_seeds_and_an_interval_over_utterances(results):
-    noisy = final_metrics(results.evaluation).query("arm == 'noisy'")
+def test_noisy_files_have_no_seeds_and_an_interval_over_utterances(simulated):
+    noisy = final_metrics(simulated.evaluation).query("arm == 'noisy'")
     assert (noisy["low"] < noisy["high"]).all()
     assert (noisy["seeds"] == 0).all()
 

@@ -13,7 +13,7 @@ from cmgan.study.claims.effects import Evidence, MissingEvidenceError
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective import evidence, experiments, minima, plots, words
 from cmgan.study.objective.job import ObjectiveJob
-from tests.speech_like import noisy_copy, speech_like
+from tests.speech_like import speech_pair
 
 PARAMETERS = ObjectiveParameters(
     run="drawn",
@@ -28,13 +28,6 @@ PARAMETERS = ObjectiveParameters(
     objective_discriminators=["published-0"],
     threads=1,
 )
-
-
-def _pair(number):
-    rng = np.random.default_rng(number)
-    clean = 0.1 * speech_like(rng, 9000 / 16_000)
-    noisy = noisy_copy(rng, clean, 0.005)
-    return UtterancePair(f"clip{number}", clean.astype(np.float32), noisy.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +49,7 @@ def done(tmp_path_factory):
     }
     epochs.assign(**terms).to_csv(training / "epochs.csv", index=False)
     job = ObjectiveJob(PARAMETERS, root)
-    pairs = [_pair(0), _pair(1)]
+    pairs = [speech_pair(f"clip{seed}", 9000 / 16_000, seed, 0.1, 0.005) for seed in (0, 1)]
     path, _ = job.descents(pairs)
     ends = job.sweeps(pairs, path)
     return job, pairs, path, ends

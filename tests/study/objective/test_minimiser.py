@@ -12,7 +12,7 @@ from cmgan.signal import compressed_spectrum, waveform_of
 from cmgan.study.objective.clips import clips_of
 from cmgan.study.objective.minima import best_scaling, has_settled, settling_from
 from cmgan.study.objective.minimiser import measure, minimise, step_sizes, watched_iterations
-from tests.speech_like import noisy_copy, speech_like
+from tests.speech_like import speech_pair
 
 WEIGHTS = LossWeights(metric=0.0)
 PUBLISHED = Recipe(time_target="published", loss_weights=WEIGHTS)
@@ -20,10 +20,7 @@ NORMALISED = Recipe(time_target="normalised", loss_weights=WEIGHTS)
 
 
 def _pair(seed=0, samples=8000):
-    rng = np.random.default_rng(seed)
-    clean = 0.1 * speech_like(rng, samples / 16_000)
-    noisy = noisy_copy(rng, clean, 0.005)
-    return UtterancePair(f"clip{seed}", clean.astype(np.float32), noisy.astype(np.float32))
+    return speech_pair(f"clip{seed}", samples / 16_000, seed, 0.1, 0.005)
 
 
 @pytest.fixture(scope="module")

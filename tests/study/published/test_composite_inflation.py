@@ -12,17 +12,12 @@ from cmgan.study.published.composite_inflation import (
     inflation_in_words,
     mean_inflation,
 )
-from tests.speech_like import noisy_copy, speech_like
+from tests.speech_like import speech_pair
 
 
 @pytest.fixture(scope="module")
 def pairs() -> list[UtterancePair]:
-    rng = np.random.default_rng(0)
-    clean = [0.1 * speech_like(rng, 1.0) for _ in range(3)]
-    return [
-        UtterancePair(f"u{number}", wave.astype(np.float32), noisy_copy(rng, wave, 3e-3).astype(np.float32))
-        for number, wave in enumerate(clean)
-    ]
+    return [speech_pair(f"u{number}", 1.0, number, 0.1, 3e-3) for number in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -72,19 +67,11 @@ def test_words_say_where_it_is_certain(changes, verdict):
     assert verdict in inflation_in_words(table(changes))
 
 
-def test_published_ratings_of_the_real_clips_are_met(shared_folder):
-    audio = pytest.importorskip("soundfile")
+def test_published_ratings_of_the_real_clips_are_met(shared_folder, real_pairs):
     published = pd.read_csv(shared_folder / "parity" / "composite_metrics.csv")
     published = published[published["signal"] == "noisy"].set_index("track").iloc[:4]
-    folder = shared_folder / "voicebank_demand_sample"
-    pairs = [
-        UtterancePair(
-            track,
-            *(audio.read(folder / part / f"{track}.wav", dtype="float32")[0] for part in ("clean", "noisy")),
-        )
-        for track in published.index
-    ]
-    ours = composite_inflation(pairs).set_index(["id", "metric"]).unstack()
+    ours = composite_inflation([real_pairs[name] for name in published.index])
+    ours = ours.set_index(["id", "metric"]).unstack()
     for metric in RATINGS:
         np.testing.assert_allclose(ours["int16_scale", metric], published[metric], atol=2e-3)
         np.testing.assert_allclose(ours["float_scale", metric], published[f"{metric}_float_scale"], atol=2e-3)

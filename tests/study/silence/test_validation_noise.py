@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.dataset import UtterancePair
 from cmgan.statistics import visible_drop
 from cmgan.study.silence.validation_noise import (
     CLAIMED_COLLAPSE,
@@ -15,13 +14,7 @@ from cmgan.study.silence.validation_noise import (
     visible_drops,
 )
 from cmgan.study.silence.words import estimates_in_words, noise_in_words
-from tests.speech_like import noisy_copy, speech_like
-
-
-def utterance(name: str, seconds: float, seed: int) -> UtterancePair:
-    rng = np.random.default_rng(seed)
-    clean = speech_like(rng, seconds)
-    return UtterancePair(name, clean.astype(np.float32), noisy_copy(rng, clean).astype(np.float32))
+from tests.speech_like import speech_pair
 
 
 def simulated(deviation: float, utterances: int = 200, repeats: int = 12) -> pd.DataFrame:
@@ -39,7 +32,7 @@ def simulated(deviation: float, utterances: int = 200, repeats: int = 12) -> pd.
 
 
 def test_crops_of_a_long_utterance_differ_and_those_of_a_short_one_do_not():
-    scores = random_crop_scores([utterance("long", 4, 0), utterance("short", 0.8, 1)], 3, seed=0)
+    scores = random_crop_scores([speech_pair("long", 4, 0), speech_pair("short", 0.8, 1)], 3, seed=0)
     spread = scores.groupby("utterance")["pesq"].std()
     assert spread["long"] > 0
     assert spread["short"] == 0
@@ -47,8 +40,8 @@ def test_crops_of_a_long_utterance_differ_and_those_of_a_short_one_do_not():
 
 
 def test_scores_of_an_utterance_do_not_depend_on_the_others():
-    both = random_crop_scores([utterance("a", 1, 0), utterance("b", 1, 1)], 2, seed=3)
-    alone = random_crop_scores([utterance("a", 1, 0)], 2, seed=3)
+    both = random_crop_scores([speech_pair("a", 1, 0), speech_pair("b", 1, 1)], 2, seed=3)
+    alone = random_crop_scores([speech_pair("a", 1, 0)], 2, seed=3)
     pd.testing.assert_frame_equal(both[both["utterance"] == "a"], alone)
 
 

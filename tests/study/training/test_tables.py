@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.study.run_results import load_run
 from cmgan.study.training.tables import (
     early_stopping,
     failures_by_reason,
@@ -15,16 +14,11 @@ from cmgan.study.training.tables import (
     spread,
     stops,
 )
-from tests.simulated_run import PEAK_EPOCH, SKIP_RATE, simulate_run
+from tests.simulated_run import PEAK_EPOCH, SKIP_RATE
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return load_run(simulate_run(tmp_path_factory.mktemp("results") / "run"))
-
-
-def test_a_fall_is_found_where_it_was_simulated_and_only_there(results):
-    falls = pesq_falls(results.validation).set_index(["arm", "seed"])
+def test_a_fall_is_found_where_it_was_simulated_and_only_there(simulated):
+    falls = pesq_falls(simulated.validation).set_index(["arm", "seed"])
     for seed in (0, 1):
         fallen = falls.loc[("published", seed)]
         assert abs(fallen["peak_epoch"] - PEAK_EPOCH) <= 1
@@ -47,30 +41,30 @@ def test_noise_alone_does_not_fall_on_average(rng):
     assert abs(falls["fall"].mean()) < 0.05
 
 
-def test_a_run_whose_every_score_failed_has_no_fall_and_no_peak(results):
-    falls = pesq_falls(results.validation.assign(pesq=np.nan))
+def test_a_run_whose_every_score_failed_has_no_fall_and_no_peak(simulated):
+    falls = pesq_falls(simulated.validation.assign(pesq=np.nan))
     assert falls[["peak_epoch", "peak", "fall", "low", "high"]].isna().all().all()
     assert (falls["utterances"] == 0).all()
-    assert since_peak(results.epochs.assign(pesq=np.nan)).empty
+    assert since_peak(simulated.epochs.assign(pesq=np.nan)).empty
 
 
-def test_what_changed_since_the_peak_is_measured_from_the_epoch_of_the_peak(results):
-    table = since_peak(results.epochs)
+def test_what_changed_since_the_peak_is_measured_from_the_epoch_of_the_peak(simulated):
+    table = since_peak(simulated.epochs)
     assert set(table["seed"]) == {0, 1}
     row = table.query("arm == 'published' and quantity == 'gain' and seed == 0").iloc[0]
     assert row["change"] == pytest.approx(row["final"] - row["at_peak"])
     assert row["change"] < -0.4
 
 
-def test_skips_are_counted_near_the_simulated_rate_within_their_interval(results):
-    row = skip_rates(results.steps).set_index("arm").loc["published"]
-    assert row["skipped"] == results.steps.query("arm == 'published'")["loss_discriminator"].isna().sum()
+def test_skips_are_counted_near_the_simulated_rate_within_their_interval(simulated):
+    row = skip_rates(simulated.steps).set_index("arm").loc["published"]
+    assert row["skipped"] == simulated.steps.query("arm == 'published'")["loss_discriminator"].isna().sum()
     assert row["low"] < row["skipped"] / row["steps"] < row["high"]
     assert row["share"] == pytest.approx(SKIP_RATE, abs=0.06)
 
 
-def test_an_arm_without_discriminator_has_no_skip_rate(results):
-    steps = results.steps.assign(loss_discriminator=np.nan, discriminator_skipped=False)
+def test_an_arm_without_discriminator_has_no_skip_rate(simulated):
+    steps = simulated.steps.assign(loss_discriminator=np.nan, discriminator_skipped=False)
     assert skip_rates(steps)["share"].isna().all()
 
 
@@ -86,15 +80,15 @@ def test_failures_are_counted_by_reason_and_injected_ones_apart():
     assert table.to_dict() == {"silent": 3, "crashed: why": 1, "injected": 2}
 
 
-def test_the_share_of_steps_that_clipping_would_bite_is_by_network(results):
-    table = gradient_norms(results.steps, 5.0).set_index(["network", "arm"])
-    norms = results.steps.query("arm == 'published'")["gradient_norm_discriminator"].dropna()
+def test_the_share_of_steps_that_clipping_would_bite_is_by_network(simulated):
+    table = gradient_norms(simulated.steps, 5.0).set_index(["network", "arm"])
+    norms = simulated.steps.query("arm == 'published'")["gradient_norm_discriminator"].dropna()
     assert table.loc[("discriminator", "published"), "share_above"] == pytest.approx((norms > 5).mean())
     assert not table["clipped"].any()
 
 
-def test_arms_with_equal_curves_are_found_and_others_are_not(results):
-    epochs = results.epochs
+def test_arms_with_equal_curves_are_found_and_others_are_not(simulated):
+    epochs = simulated.epochs
     twin = epochs[epochs["arm"] == "published"].assign(arm="masked_labels")
     assert identical_arms(epochs) == []
     assert identical_arms(pd.concat([epochs, twin])) == [("published", "masked_labels")]

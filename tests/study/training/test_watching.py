@@ -11,20 +11,15 @@ from typer.testing import CliRunner
 
 from cmgan.cli import app
 from cmgan.study.training.watching import standings_of, summary
-from tests.simulated_run import STEPS_PER_EPOCH, simulate_run
+from tests.simulated_run import STEPS_PER_EPOCH
 
 EPOCHS = 12
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    return simulate_run(tmp_path_factory.mktemp("results") / "run")
-
-
 @pytest.fixture
-def run(finished, tmp_path):
+def run(simulated, tmp_path):
     """A run with one training finished, one in its ninth epoch after 170 s, and two waiting."""
-    root = tmp_path / "run"
+    finished, root = simulated.root, tmp_path / "run"
     whole, part = finished / "training" / "published-0", root / "training" / "published-1" / "unfinished"
     (root / "training").mkdir(parents=True)
     (root / "training" / "published-0").symlink_to(whole)
