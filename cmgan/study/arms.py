@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cmgan.recipe import LossWeights, Recipe
+from cmgan.study.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,7 @@ def describe(name: str) -> str:
     recipe = arm(name)
     if recipe.batch_size:
         family = name.removesuffix(f"_batch_{recipe.batch_size}")
-        return f"{family}, with {recipe.batch_size} crop{'s' * (recipe.batch_size > 1)} a batch"
+        return f"{family}, with {counted(recipe.batch_size, 'crop')} a batch"
     return f"{recipe.time_target} time target, PESQ made to fail in {recipe.injected_failure_rate:.0%} of batches"
 
 
@@ -122,6 +123,12 @@ def arm_style(arm: str) -> dict[str, str | tuple]:
     colours, line, first_marker = FAMILIES[target]
     marker = MARKERS[(first_marker + index) % len(MARKERS)]
     return {"color": colours[index % len(colours)], "linestyle": line, "marker": marker}
+
+
+def arm_line(arm: str) -> dict[str, str | tuple]:
+    """The same without the marker."""
+    style = arm_style(arm)
+    return {"color": style["color"], "linestyle": style["linestyle"]}
 
 
 def arm_rows(axis: "Axes", arms: Sequence[str]) -> None:

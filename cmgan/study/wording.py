@@ -33,6 +33,11 @@ def in_words(items: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def counted(count: int, unit: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def code(arm: str) -> str:
     """An arm's name as Markdown code."""
     return f"`{arm}`"

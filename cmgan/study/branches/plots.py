@@ -5,16 +5,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
+from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_line
 from cmgan.study.branches.tables import TRUNK
 from cmgan.study.figure_files import TEXT_WIDTH
+from cmgan.study.objective.plots import PANELS as OF_SPEECH
 
-PANELS = {
-    "pesq": "PESQ",
-    "gain": "gain of the estimate",
-    "inconsistency": "inconsistency",
-    "objective": "published objective",
-}
+PANELS = OF_SPEECH | {"objective": "published objective"}
 
 
 def branches(frame: pd.DataFrame) -> Figure:
@@ -58,7 +54,4 @@ def branches(frame: pd.DataFrame) -> Figure:
 
 
 def _look(arm: str) -> dict[str, str]:
-    if arm == TRUNK:
-        return {"color": "0.45", "linestyle": "-"}
-    style = arm_style(arm)
-    return {"color": style["color"], "linestyle": style["linestyle"]}
+    return {"color": "0.45", "linestyle": "-"} if arm == TRUNK else arm_line(arm)

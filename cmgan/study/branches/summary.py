@@ -191,8 +191,8 @@ def endpoints_markdown(ends: pd.DataFrame) -> str:
 
 
 def _power_part(folder: Path, judged: Sequence[Judged], seeds: int) -> list[str]:
-    """What the primary rule could have found with the scatter that the seeds showed, at 3, 6 and 12 seeds."""
-    if not judged or not judged[0].found or judged[0].found.n < 2:
+    """What a primary rule of "below" could have found with the scatter that the seeds showed, by seeds."""
+    if not judged or not judged[0].found or judged[0].found.n < 2 or judged[0].prediction.relation != "below":
         return []
     deviation = float(np.std(judged[0].found.by_seed, ddof=1))
     numbers = sorted({3, seeds, 12})

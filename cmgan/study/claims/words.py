@@ -11,7 +11,7 @@ from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
 from cmgan.study.report.tables import Table
-from cmgan.study.wording import bounds, in_words, markdown_table, number
+from cmgan.study.wording import bounds, counted, in_words, markdown_table, number
 
 STYLES: dict[Scale, str] = {
     "pesq": "+.2f",
@@ -63,7 +63,7 @@ def estimate_in_words(found: Effect) -> str:
 
 def sample_in_words(found: Effect) -> str:
     """What the interval speaks for: n and its unit, e.g. "6 seeds"."""
-    return f"{found.n} {found.unit.removesuffix('s') if found.n == 1 else found.unit}"
+    return counted(found.n, found.unit.removesuffix("s"))
 
 
 def rule_of(judged: Judged) -> str:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from cmgan.statistics import seed_interval
-from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_style
+from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_line, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.minima import setting_label
 
@@ -17,7 +17,6 @@ PANELS = {"pesq": "PESQ", "gain": "gain of the estimate", "inconsistency": "inco
 # The two time targets look as the arms do that train with them.
 STYLE_OF = {"published": "published", "normalised": "normalised_target"}
 LEAST_OBJECTIVE = 1e-4
-LINES = {"published": "-", "normalised": (0, (4, 1.5))}
 
 
 def objective_descent(frame: pd.DataFrame) -> Figure:
@@ -32,7 +31,7 @@ def objective_descent(frame: pd.DataFrame) -> Figure:
     for column, start in enumerate(starts):
         for axis, (quantity, name) in zip(grid[:, column], PANELS.items(), strict=True):
             for setting, rows in frame[frame["start"] == start].groupby("setting", sort=False):
-                look = {"color": arm_style(STYLE_OF[setting])["color"], "linestyle": LINES[setting]}
+                look = arm_line(STYLE_OF[setting])
                 # A descent that starts at its minimum has an objective of 0, which no logarithm shows.
                 rows = rows[rows["loss_total"] > LEAST_OBJECTIVE].sort_values("iteration")
                 for _, way in rows.groupby("clip"):
@@ -117,6 +116,10 @@ def objective_plane(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, len(PANELS), figsize=(TEXT_WIDTH, 2.9), sharex=True)
     networks = frame[frame["kind"] == "network"]
     descents = frame[frame["kind"] == "descent"]
+
+    def dark_line(target: str) -> dict:
+        return arm_line(STYLE_OF[target]) | {"color": "0.15"}
+
     for axis, (quantity, label) in zip(axes, PANELS.items(), strict=True):
         for (arm, _), rows in networks.sort_values("order").groupby(["label", "seed"], sort=False):
             style = arm_style(arm)
@@ -124,8 +127,7 @@ def objective_plane(frame: pd.DataFrame) -> Figure:
             last = rows.iloc[-1]
             axis.plot(last["objective"], last[quantity], style["marker"], color=style["color"], markersize=4)
         for setting, rows in descents.sort_values("order").groupby("label", sort=False):
-            look = {"color": "0.15", "linestyle": LINES[setting], "linewidth": 1.6}
-            axis.plot(rows["objective"], rows[quantity], **look)
+            axis.plot(rows["objective"], rows[quantity], linewidth=1.6, **dark_line(setting))
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.xaxis.set_major_formatter("{x:g}")
@@ -134,7 +136,7 @@ def objective_plane(frame: pd.DataFrame) -> Figure:
         axis.set(title=label)
     figure.supxlabel("published objective without its metric term (lower is what training asks for)")
     targets, arms = descents["label"].unique(), networks["label"].unique()
-    styles = [{"color": "0.15", "linestyle": LINES[name]} for name in targets]
+    styles = list(map(dark_line, targets))
     styles += [{"marker": "o", "markersize": 4} | arm_style(arm) | {"linestyle": "-"} for arm in arms]
     handles = [Line2D([], [], **style) for style in styles]
     labels = [f"descent, {name} target" for name in targets] + list(map(arm_label, arms))

@@ -16,7 +16,7 @@ from cmgan.study.objective.minima import (
     setting_label,
     starts_apart,
 )
-from cmgan.study.wording import bounds, in_words, number
+from cmgan.study.wording import counted, in_words, mean_in_words, number
 
 MEETING = 0.05  # PESQ that the minima from two starts may differ by
 
@@ -48,7 +48,7 @@ def answer_in_words(ends: pd.DataFrame) -> str:
         f"{from_clean['gain'].mean():.2f} of its level with PESQ {from_clean['pesq'].mean():.2f}: "
         "minimised without any network, it takes PESQ from "
         f"{from_noisy['pesq_start'].mean():.2f} to at most {from_noisy['pesq_peak'].mean():.2f} on the way and "
-        f"{from_noisy['pesq'].mean():.2f} at its end (mean of {len(from_noisy)} clip{'s' * (len(from_noisy) != 1)}). "
+        f"{from_noisy['pesq'].mean():.2f} at its end (mean of {counted(len(from_noisy), 'clip')}). "
         "With the clean signal scaled like the estimate in the time loss, the same loss ends at "
         f"{normalised['pesq'].mean():.2f}."
     )
@@ -147,8 +147,8 @@ def plane_in_words(plane: pd.DataFrame) -> list[str]:
         last = rows.sort_values("order").groupby("seed").last()
         lines.append(
             f"`{arm}` ends at {last['objective'].mean():.3f} with PESQ {last['pesq'].mean():.2f}, gain "
-            f"{last['gain'].mean():.2f} and inconsistency {last['inconsistency'].mean():.2f} (mean of {len(last)} "
-            f"seed{'s' * (len(last) != 1)})."
+            f"{last['gain'].mean():.2f} and inconsistency {last['inconsistency'].mean():.2f} (mean of "
+            f"{counted(len(last), 'seed')})."
         )
     return lines
 
@@ -171,5 +171,4 @@ def objective_answer(run_root: Path) -> str:
 
 def _mean(values: pd.Series) -> str:
     interval = seed_interval(values.dropna())
-    within = f" {bounds(interval.low, interval.high)}" if np.isfinite(interval.low) else ""
-    return number(interval.estimate) + within
+    return mean_in_words(interval) if np.isfinite(interval.low) else number(interval.estimate)

@@ -10,6 +10,7 @@ from cmgan.metrics.composite import composite, spectral_distances
 from cmgan.metrics.pesq import pesq_score
 from cmgan.metrics.snr import segmental_snr
 from cmgan.statistics import mean_interval
+from cmgan.study.wording import number
 
 RATINGS = ("csig", "cbak", "covl")
 MARGIN_RATING = 0.1
@@ -54,7 +55,9 @@ def inflation_in_words(inflation: pd.DataFrame) -> str:
     means = mean_inflation(inflation).set_index("metric")
     ratings = means.loc[list(RATINGS)]
     parts = [
-        f"{metric.upper()} by {_signed(row['inflation'])} ({_signed(row['low'])} to {_signed(row['high'])})"
+        "{} by {} ({} to {})".format(
+            metric.upper(), *(number(row[name], "+.3f") for name in ("inflation", "low", "high"))
+        )
         for metric, row in ratings.iterrows()
     ]
     verdicts = [
@@ -70,10 +73,6 @@ def inflation_in_words(inflation: pd.DataFrame) -> str:
     wss = inflation.loc[inflation["metric"] == "wss", ["int16_scale", "float_scale"]].mean()
     return (
         f"On {means['utterances'].min()} files the public evaluation's scale moves "
-        f"{', '.join(parts)}, mean and 95 % interval: {verdict}. The largest single change is {_signed(largest)}; "
-        f"WSS itself falls from {wss['int16_scale']:.1f} to {wss['float_scale']:.1f}."
+        f"{', '.join(parts)}, mean and 95 % interval: {verdict}. The largest single change is "
+        f"{number(largest, '+.3f')}; WSS itself falls from {wss['int16_scale']:.1f} to {wss['float_scale']:.1f}."
     )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")

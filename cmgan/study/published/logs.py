@@ -6,6 +6,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from cmgan.statistics import CLAIMED_SKIP_SHARE, HEALTHY_BAND, NEARLY_ZERO, proportion_interval
+from cmgan.study.wording import counted
 
 LOG_COLUMNS = ("source", "run", "code_version", "kind", "epoch", "step", "loss", "disc_loss")
 RESULT_COLUMNS = ("source", "run", "code_version", "pesq", "csig", "cbak", "covl", "ssnr", "stoi", "remark")
@@ -178,7 +179,7 @@ def results_in_words(results: pd.DataFrame) -> str:
     """The best published PESQ by version of the code (Markdown); frame of `read_results`."""
     known = results[results["pesq"].notna()]
     best = {
-        family: f"{label} at most {rows['pesq'].max():.2f} ({len(rows)} result{'s' * (len(rows) != 1)})"
+        family: f"{label} at most {rows['pesq'].max():.2f} ({counted(len(rows), 'result')})"
         for family, (label, _) in FAMILIES.items()
         if len(rows := known[known["code_version"].map(code_family) == family])
     }

@@ -12,6 +12,7 @@ from cmgan.study.silence.validation_noise import (
     PUBLISHED_VALIDATION,
     crop_variance_of_estimates,
 )
+from cmgan.study.wording import counted
 
 LITTLE_SPEECH_MS = 200
 _VALIDATIONS = {"published": "the published test split", "this run": "this run's validation"}
@@ -123,9 +124,10 @@ def noise_in_words(scores: pd.DataFrame, drops: pd.DataFrame) -> str:
         for row in drops[drops["mark"].isin(_VALIDATIONS)].itertuples()
     ]
     enough = drops.loc[drops["high"] < CLAIMED_COLLAPSE, "utterances"]
-    seen = f"{_utterances(enough.min())} or more" if len(enough) else "none of these numbers"
+    seen = f"{counted(enough.min(), 'utterance')} or more" if len(enough) else "none of these numbers"
     enough = drops.loc[drops["drop"] < MARGIN_PESQ, "utterances"]
-    needed = f"about {_utterances(enough.min())}" if len(enough) else f"more than {drops['utterances'].max()}"
+    most = drops["utterances"].max()
+    needed = f"about {counted(enough.min(), 'utterance')}" if len(enough) else f"more than {most}"
     single = drops["standard_error"].iloc[0] * np.sqrt(drops["utterances"].iloc[0])
     return (
         f"Between random crops of {PUBLISHED_CROP_SECONDS:g} s of one utterance PESQ has a standard deviation of "
@@ -154,10 +156,6 @@ def estimates_in_words(trainings: Sequence[pd.DataFrame]) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-def _utterances(count: float) -> str:
-    return "1 utterance" if count == 1 else f"{count:g} utterances"
 
 
 def _correlation(row: pd.Series) -> str:

@@ -14,6 +14,7 @@ from cmgan.statistics import HEALTHY_BAND
 from cmgan.study.arms import WHITE_EDGE, arm_label, arm_rows, arm_style
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.training.tables import LABELS, LOSSES, SPEECH
+from cmgan.study.wording import counted
 
 STEP_LOSSES = ("loss_real_imaginary", "loss_magnitude", "loss_time", "loss_metric", "loss_discriminator")
 EPOCH_TERMS = ("pesq", "gain", "ssnr", "inconsistency", "phase_error", "loss_magnitude")
@@ -215,5 +216,5 @@ def _legend(figure: Figure, arms: Sequence[str]) -> None:
 
 
 def _epoch_label(frame: pd.DataFrame) -> str:
-    seeds = frame["seed"].nunique()
-    return f"epoch (mean of {frame['utterances'].max()} utterances; {seeds} seed{'s' * (seeds > 1)})"
+    seeds = counted(frame["seed"].nunique(), "seed")
+    return f"epoch (mean of {frame['utterances'].max()} utterances; {seeds})"

@@ -5,7 +5,7 @@ import pandas as pd
 from cmgan.statistics import MARGIN_PESQ, mean_interval
 from cmgan.study.training.plots import RUNNING_MEAN_STEPS
 from cmgan.study.training.tables import BOOTSTRAP_SEED, LABELS
-from cmgan.study.wording import bounds, in_words, number
+from cmgan.study.wording import bounds, counted, in_words, number
 
 TOLD_LOSSES = ("loss_magnitude", "loss_time", "loss_discriminator")
 
@@ -21,8 +21,8 @@ def steps_in_words(steps: pd.DataFrame) -> str:
     skipped, failed = (int(steps[name].sum()) for name in ("discriminator_skipped", "pesq_failures"))
     return (
         f"In {len(steps)} steps, {in_words(moves)} (means of the first and the last {span}). PESQ failed for "
-        f"{failed} crop{'s' * (failed != 1)}, and the discriminator's step was skipped {skipped} "
-        f"time{'s' * (skipped != 1)} ({number(skipped / len(steps), '.1%')})."
+        f"{counted(failed, 'crop')}, and the discriminator's step was skipped {counted(skipped, 'time')} "
+        f"({number(skipped / len(steps), '.1%')})."
     )
 
 
@@ -54,6 +54,6 @@ def courses_in_words(frame: pd.DataFrame) -> str:
     }
     fallen = [f"{run} ({number(fall)})" for run, fall in falls.items() if fall > MARGIN_PESQ]
     return (
-        f"PESQ by epoch is logged for {len(falls)} run{'s' * (len(falls) != 1)}; its last epoch lies more than "
+        f"PESQ by epoch is logged for {counted(len(falls), 'run')}; its last epoch lies more than "
         f"{MARGIN_PESQ:g} below its highest in {in_words(fallen) if fallen else 'none of them'}."
     )

@@ -45,8 +45,8 @@ def _evaluated(results, **arms):
     return replace(results, evaluation=pd.DataFrame(rows))
 
 
-def _compared(results, **arms):
-    """The run with these validation PESQ (seeds, epochs, utterances) of each arm."""
+def _compared(results, loss=None, **arms):
+    """The run with these validation PESQ (seeds, epochs, utterances) of each arm; loss: of each epoch."""
     rows = [
         {"arm": arm, "seed": seed, "epoch": epoch, "id": f"v{number}", "pesq": pesq}
         for arm, seeds in arms.items()
@@ -54,20 +54,9 @@ def _compared(results, **arms):
         for epoch, scores in enumerate(curve, 1)
         for number, pesq in enumerate(scores)
     ]
-    return replace(results, validation=pd.DataFrame(rows))
-
-
-def _validated(results, curves, loss=None):
-    """The run with these PESQ (epochs, utterances) of each seed; loss: magnitude and total loss of each epoch."""
-    loss = loss or [1.0] * len(curves[0])
-    rows = [
-        {"arm": "published", "seed": seed, "epoch": epoch, "id": f"v{number}", "pesq": pesq}
-        | {"loss_magnitude": loss[epoch - 1], "loss_total": loss[epoch - 1]}
-        for seed, curve in enumerate(curves)
-        for epoch, scores in enumerate(curve, 1)
-        for number, pesq in enumerate(scores)
-    ]
-    return replace(results, validation=pd.DataFrame(rows))
+    frame = pd.DataFrame(rows)
+    losses = frame["epoch"].map(dict(enumerate(loss, 1))) if loss else 1.0
+    return replace(results, validation=frame.assign(loss_magnitude=losses, loss_total=losses))
 
 
 def _stepped(results, **columns):
@@ -135,18 +124,18 @@ def test_final_means_are_over_utterances_and_seeds(results):
 
 def test_the_fall_is_from_the_peak_to_the_last_epoch(results):
     curve = [[1.0, 2.0], [2.0, 3.0], [1.5, 2.5]]
-    effect = found(_validated(results, [curve, curve]), "fall_from_peak", arm="published")
+    effect = found(_compared(results, published=[curve, curve]), "fall_from_peak", arm="published")
     assert effect.estimate == pytest.approx(0.5)
     assert effect.by_seed == pytest.approx((0.5, 0.5))
 
 
 def test_one_epoch_shows_no_fall_and_no_steadiness(results):
-    run = _validated(results, [[[1.0, 2.0]]])
+    run = _compared(results, published=[[[1.0, 2.0]]])
     assert "nothing to fall from" in found(run, "fall_from_peak", arm="published").reason
 
 
 def test_validation_is_compared_over_the_last_epochs(results):
-    rows = _validated(results, [[[1.0, 2.0], [2.0, 4.0]]]).validation
+    rows = _compared(results, published=[[[1.0, 2.0], [2.0, 4.0]]]).validation
     both = pd.concat([rows, rows.assign(arm="other", pesq=rows["pesq"] / 2)])
     run = replace(results, validation=both)
     call = {"first": "published", "second": "other", "quantity": "pesq"}
@@ -156,16 +145,16 @@ def test_validation_is_compared_over_the_last_epochs(results):
 
 def test_changes_while_falling_are_relative_and_need_a_fall(results):
     falling = [[1.0] * 4, [3.0] * 4, [2.0] * 4]
-    run = _validated(results, [falling, falling], loss=[3.0, 2.0, 1.5])
+    run = _compared(results, loss=[3.0, 2.0, 1.5], published=[falling, falling])
     call = {"arm": "published", "quantity": "loss_magnitude"}
     assert found(run, "change_while_falling", **call).estimate == pytest.approx(-0.25)
-    steady = _validated(results, [falling[:2]])
+    steady = _compared(results, published=[falling[:2]])
     assert "did not certainly fall" in found(steady, "change_while_falling", **call).reason
 
 
 def test_early_stopping_is_replayed_where_it_stops(results):
     curve = [[1.0, 1.0], [3.0, 3.0], [2.5, 2.5], [2.0, 2.0], [1.0, 1.0]]
-    run = _validated(results, [curve, curve], loss=[5.0, 4.0, 3.0, 2.0, 1.0])
+    run = _compared(results, loss=[5.0, 4.0, 3.0, 2.0, 1.0], published=[curve, curve])
     call = {"arm": "published", "patience": 2}
     assert found(run, "early_stopping_gain", criterion="pesq", **call).estimate == pytest.approx(1.0)
     missing = found(run, "early_stopping_gain", criterion="loss", **call)
@@ -188,7 +177,7 @@ def test_skipped_steps_are_counted_for_arms_that_skip(results):
 
 def test_healthy_losses_are_those_of_held_arms_late_in_training(results):
     steps = _stepped(results, loss_discriminator=[0.1, 0.1, 0.1, 0.001]).steps.assign(epoch=[1, 3, 4, 4])
-    run = replace(_validated(results, [[[2.0] * 4] * 4] * 2), steps=steps)
+    run = replace(_compared(results, published=[[[2.0] * 4] * 4] * 2), steps=steps)
     effect = found(run, "healthy_losses_of_held_arms")
     assert (effect.estimate, effect.n, effect.detail) == (pytest.approx(3 / 4), 2, "published")
 

@@ -11,11 +11,14 @@ from cmgan.study.published.logs import (
     code_family,
     discriminator_losses,
     final_pesq,
+    losses_in_words,
     losses_with_results,
     read_results,
     read_training_logs,
     results_in_words,
     skip_table,
+    skips_in_words,
+    validation_in_words,
 )
 
 
@@ -142,3 +145,27 @@ def test_the_best_result_of_each_version_is_told_with_how_many_there_are():
         "Published PESQ by version of the code: code before the refactoring at most 3.28 (1 result); code after it "
         "at most 3.00 (2 results)."
     )
+
+
+def test_published_lines_exclude_the_claimed_skip_rate():
+    text = skips_in_words(skip_table(read_training_logs()))
+    assert "**0** log a loss of exactly 0" in text
+    assert "after-seed-fix" not in text
+
+
+def test_logs_full_of_zeros_do_not_exclude_it():
+    logs = read_training_logs().assign(disc_loss=0.0)
+    assert "the lines of no run exclude" in skips_in_words(skip_table(logs))
+
+
+def test_best_run_is_set_against_the_healthy_band():
+    logs, results = read_training_logs(), read_results()
+    assert "(reproducer-B, 3.28)" in losses_in_words(discriminator_losses(logs, results))
+    unknown = discriminator_losses(logs.assign(run="somebody"), results)
+    assert "For none of these runs" in losses_in_words(unknown)
+
+
+def test_validation_loss_is_set_against_pesq():
+    results = read_results()
+    assert "PESQ goes from 2.64 to 2.07" in validation_in_words(results)
+    assert "Nobody published" in validation_in_words(results.assign(validation_loss=np.nan))

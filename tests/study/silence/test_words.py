@@ -1,17 +1,8 @@
-"""Sentences of notebooks 02 and 05: they follow the numbers, whichever way these turn out."""
+"""Sentences of notebook 02: they follow the numbers, whichever way these turn out."""
 
 import numpy as np
 import pandas as pd
 
-from cmgan.study.published.logs import (
-    discriminator_losses,
-    losses_in_words,
-    read_results,
-    read_training_logs,
-    skip_table,
-    skips_in_words,
-    validation_in_words,
-)
 from cmgan.study.silence.survey import batch_failures, failure_shares
 from cmgan.study.silence.words import (
     activity_in_words,
@@ -90,27 +81,3 @@ def test_change_by_level_is_compared_with_the_margin():
     assert "is 0.0002, below the margin" in levels_in_words(changes)
     assert "made 1 scores fail" in levels_in_words(changes)
     assert "not below" in levels_in_words(changes.assign(change=0.3))
-
-
-def test_published_lines_exclude_the_claimed_skip_rate():
-    text = skips_in_words(skip_table(read_training_logs()))
-    assert "**0** log a loss of exactly 0" in text
-    assert "after-seed-fix" not in text
-
-
-def test_logs_full_of_zeros_do_not_exclude_it():
-    logs = read_training_logs().assign(disc_loss=0.0)
-    assert "the lines of no run exclude" in skips_in_words(skip_table(logs))
-
-
-def test_best_run_is_set_against_the_healthy_band():
-    logs, results = read_training_logs(), read_results()
-    assert "(reproducer-B, 3.28)" in losses_in_words(discriminator_losses(logs, results))
-    unknown = discriminator_losses(logs.assign(run="somebody"), results)
-    assert "For none of these runs" in losses_in_words(unknown)
-
-
-def test_validation_loss_is_set_against_pesq():
-    results = read_results()
-    assert "PESQ goes from 2.64 to 2.07" in validation_in_words(results)
-    assert "Nobody published" in validation_in_words(results.assign(validation_loss=np.nan))
