@@ -13,13 +13,11 @@ MARGIN_PESQ = 0.1  # a smaller difference of PESQ does not matter
 HEALTHY_BAND = (0.05, 0.25)  # where, the debugging effort says, a discriminator loss has to be
 CLAIMED_SKIP_SHARE = 0.56  # share of batches that the debugging effort says were skipped
 NEARLY_ZERO = 0.001  # below this it took a logged loss for a skipped step
-ENDPOINT_EPOCHS = (
-    3  # a training is judged by the mean of its last epochs: one epoch's score scatters with rounding
-)
+# A training is judged by the mean of its last epochs: one epoch's score scatters with rounding.
+ENDPOINT_EPOCHS = 3
 ERROR = 0.05  # of a verdict that stands alone, and of all primary predictions together
 
 RESAMPLES = 9999
-RESAMPLES_BEYOND = 25  # at least this many have to lie beyond each bound to place it
 CLUSTER_RESAMPLES = 1000
 FEWEST_PAIRS = 3
 # Values closer than this count as equal: the acceleration of BCa would divide rounding errors.
@@ -28,7 +26,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the bounds of its confidence interval.
+    """An estimate with the bounds of its 95 % confidence interval.
 
     n: values behind the estimate; dropped: values (or pairs) left out because something was missing.
     Bounds are NaN where the data cannot give them; the estimate is NaN for n = 0.
@@ -45,7 +43,7 @@ class Interval:
         return {name: self.estimate, "low": self.low, "high": self.high}
 
 
-def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: float = 0.95) -> Interval:
+def mean_interval(values: ArrayLike, seed: int | np.random.Generator) -> Interval:
     """Mean of the values (n,) that are there, with its BCa bootstrap interval.
 
     A single value has no bounds (NaN). Equal values give zero width, as any bootstrap would: then the interval
@@ -61,8 +59,7 @@ def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: flo
     bounds = stats.bootstrap(
         (present,),
         np.mean,
-        confidence_level=level,
-        n_resamples=max(RESAMPLES, round(2 * RESAMPLES_BEYOND / (1 - level))),
+        n_resamples=RESAMPLES,
         batch=1000,
         method="BCa",
         rng=np.random.default_rng(seed),
@@ -70,7 +67,7 @@ def mean_interval(values: ArrayLike, seed: int | np.random.Generator, level: flo
     return replace(boundless, low=float(bounds.low), high=float(bounds.high))
 
 
-def seed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def seed_interval(values: ArrayLike) -> Interval:
     """Mean of one value a seed (n,) with Student's t interval.
 
     Two or three seeds are too few to resample. Their t interval is wide (two seeds: 12.7 standard errors), which
@@ -80,21 +77,21 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     if boundless.n < 2:
         return boundless
     error = float(present.std(ddof=1)) / len(present) ** 0.5
-    reach = float(stats.t.ppf((1 + level) / 2, len(present) - 1)) * error
+    reach = float(stats.t.ppf((1 + 0.95) / 2, len(present) - 1)) * error
     return replace(boundless, low=boundless.estimate - reach, high=boundless.estimate + reach)
 
 
-def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+def proportion_interval(successes: int, trials: int) -> Interval:
     """Share successes / trials with its exact (Clopper–Pearson) interval.
 
-    Two-sided: with 0 successes the upper bound is 1 − ((1 − level) / 2)^(1 / trials). Without trials the share is
-    NaN and the bounds are 0 and 1. Trials are taken as independent. Raises ValueError for impossible counts.
+    Two-sided: with 0 successes the upper bound is 1 − 0.025^(1 / trials). Without trials the share is NaN and the
+    bounds are 0 and 1. Trials are taken as independent. Raises ValueError for impossible counts.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} is not a share: use 0 <= successes <= trials")
     if trials == 0:
         return Interval(np.nan, 0.0, 1.0, 0)
-    bounds = stats.binomtest(successes, trials).proportion_ci(confidence_level=level, method="exact")
+    bounds = stats.binomtest(successes, trials).proportion_ci(method="exact")
     return Interval(successes / trials, float(bounds.low), float(bounds.high), trials)
 
 
@@ -110,14 +107,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def t_power(effect: float, margin: float, deviation: float, seeds: int, error: float = ERROR) -> float:
-    """How often a two-sided t interval over seeds lies wholly above `margin`, when the truth is `effect`.
+def t_power(effect: float, margin: float, deviation: float, seeds: int) -> float:
+    """How often a 95 % t interval over seeds lies wholly above `margin`, when the truth is `effect`.
 
-    deviation: standard deviation of a difference between seeds; effect, margin and it in one unit. error: 1 − level
-    of the interval. Source: the noncentral t distribution.
+    deviation: standard deviation of a difference between seeds; effect, margin and it in one unit. Source: the
+    noncentral t distribution.
     """
     shift = (effect - margin) / (deviation / seeds**0.5)
-    return float(stats.nct.sf(stats.t.ppf(1 - error / 2, seeds - 1), seeds - 1, shift))
+    return float(stats.nct.sf(stats.t.ppf(1 - ERROR / 2, seeds - 1), seeds - 1, shift))
 
 
 def endpoint_table(validation: pd.DataFrame, column: str, epochs: int = ENDPOINT_EPOCHS) -> pd.DataFrame:

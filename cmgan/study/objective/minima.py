@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from cmgan.recipe import LossWeights
+from cmgan.statistics import MARGIN_PESQ
 
 # Parts of minima.csv: descents from both starts, and sweeps over other objectives from the noisy speech.
 DESCENT, SWEEP = "descent", "sweep"
@@ -172,15 +173,15 @@ def starts_apart(table: pd.DataFrame, setting: str) -> pd.Series:
     return (noisy - clean).dropna()
 
 
-def largest_harmless_weight(table: pd.DataFrame, margin: float) -> float:
-    """The largest swept time weight whose minimum costs less than `margin` PESQ against the normalised one's mean.
+def largest_harmless_weight(table: pd.DataFrame) -> float:
+    """The largest swept time weight whose minimum costs less than `MARGIN_PESQ` against the normalised one's mean.
 
     All smaller swept weights must be harmless too; NaN where none is.
     """
     best, harmless = ends_of(table, SWEEP, "normalised")["pesq"], np.nan
     weights = table[(table["part"] == SWEEP) & table["setting"].str.startswith("time_weight=")]
     for value, rows in weights.sort_values("value").groupby("value"):
-        if (best - rows.set_index("clip")["pesq"]).mean() > margin:
+        if (best - rows.set_index("clip")["pesq"]).mean() > MARGIN_PESQ:
             break
         harmless = float(value)
     return harmless

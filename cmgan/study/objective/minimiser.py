@@ -25,6 +25,7 @@ Start = Literal["noisy", "clean"]
 FIRST_STEP, HIGHEST_STEP, LAST_STEP = 0.05, 0.7, 0.01
 RISING_SHARE = 0.2
 BETAS = (0.9, 0.95)
+WATCHED = 15  # iterations of a descent
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def step_sizes(iterations: int) -> list[float]:
     return [*rise.tolist(), *fall.tolist()]
 
 
-def watched_iterations(iterations: int, points: int = 15) -> list[int]:
+def watched_iterations(iterations: int) -> list[int]:
     """The start, then iterations spread evenly over their logarithm, three quarters of the way, and the last."""
-    spread = np.geomspace(1, iterations, points).round().astype(int)
+    spread = np.geomspace(1, iterations, WATCHED).round().astype(int)
     return sorted({0, *map(int, spread), settling_from(iterations)})
 
 

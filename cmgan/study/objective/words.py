@@ -112,7 +112,7 @@ def doses_in_words(ends: pd.DataFrame) -> list[str]:
             f"Scaling the clean speech alone would give the gains {scaled}; the minima have {found}. They differ "
             f"most at {worst:g}, where frames cancel one another, which those of a scaled signal cannot."
         )
-    weight = largest_harmless_weight(ends, MARGIN_PESQ)
+    weight = largest_harmless_weight(ends)
     if np.isfinite(weight):
         lines.append(
             f"The largest tried time weight that costs less than {MARGIN_PESQ:g} PESQ against the normalised target "

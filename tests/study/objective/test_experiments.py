@@ -189,4 +189,4 @@ def test_the_largest_harmless_weight_needs_all_smaller_ones_harmless():
     table = pd.DataFrame(rows, columns=["setting", "value", "pesq"]).assign(
         clip="a", part="sweep", start="noisy"
     )
-    assert minima.largest_harmless_weight(table, 0.1) == 0.01
+    assert minima.largest_harmless_weight(table) == 0.01
