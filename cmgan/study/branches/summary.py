@@ -1,6 +1,5 @@
 """Keep a run of branches and say what it shows: python -m cmgan.study.branches.summary RUN FOLDER."""
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cmgan.study.claims.effects import Effect, effect_of_seeds
 from cmgan.study.claims.rules import Rule
 from cmgan.study.claims.words import power
 from cmgan.study.figure_files import draw
+from cmgan.study.run_results import keep_files
 from cmgan.study.wording import bounds, markdown_table, mean_in_words, number
 from data_prep.whole_files import write_table, write_text
 
@@ -38,13 +38,8 @@ class Judged:
 
 def keep(run: Path, folder: Path) -> None:
     """Copy the logs of finished trainings, and the noisy scores, from a run's folder: no network, no recording."""
-    for training in sorted((run / "training").iterdir()):
-        if (training / "generator.pt").is_file():
-            copy = folder / "training" / training.name
-            copy.mkdir(parents=True, exist_ok=True)
-            for name in LOGS:
-                shutil.copyfile(training / name, copy / name)
-    shutil.copyfile(run / "noisy.csv", folder / "noisy.csv")
+    finished = [network.parent.name for network in run.glob("training/*/generator.pt")]
+    keep_files(run, folder, ["noisy.csv", *(f"training/{name}/{log}" for name in finished for log in LOGS)])
 
 
 def tables_and_figure(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, Figure]:

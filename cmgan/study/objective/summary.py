@@ -1,6 +1,5 @@
 """Keep and sum up the minima of finished runs: python -m cmgan.study.objective.summary results/objective RUN…"""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,26 +15,20 @@ from cmgan.study.claims.words import effect_in_words, rule_of
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
+from cmgan.study.run_results import keep_files, keep_manifest
 from cmgan.study.wording import markdown_table, mean_in_words
 from data_prep.whole_files import write_text
 
 # No recording, no sound, no network: what the figures and verdicts are computed from.
-KEPT = ("objective/*.csv", "objective/figures/*.csv", "training/*/epochs.csv", "data/manifest.csv")
+KEPT = ("objective/*.csv", "objective/figures/*.csv", "training/*/epochs.csv")
 
 
 def keep_minima(run: Path, folder: Path) -> None:
     """Copy a run's minima to `folder`; FileNotFoundError where 03_objective was not run to its end."""
     if not (run / "objective" / "plane.csv").is_file():
         raise FileNotFoundError(f"{run}: objective/plane.csv is missing, run 03_objective first")
-    for file in (file for pattern in KEPT for file in run.glob(pattern)):
-        copy = folder / file.relative_to(run)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-    manifest = folder / "data" / "manifest.csv"
-    table = pd.read_csv(manifest)
-    for column in ("clean_path", "noisy_path"):
-        table[column] = ["/".join(Path(path).parts[-3:]) for path in table[column]]
-    table.to_csv(manifest, index=False)
+    keep_files(run, folder, KEPT)
+    keep_manifest(run, folder)
 
 
 def minima_markdown(ends: pd.DataFrame) -> str:
