@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.diagnosis.findings import Weight, fall_sign, floor_levels, order_sign, skip_sign, target_sign
+from cmgan.diagnosis.findings import (
+    Weight,
+    fall_sign,
+    floor_levels,
+    label_sign,
+    order_sign,
+    skip_sign,
+    target_sign,
+)
 from cmgan.diagnosis.reading import make_log
 from cmgan.recipe import LossWeights
 from tests.diagnosis.logs import log_by_epoch, published_log
@@ -69,8 +77,13 @@ def test_small_losses_are_no_skips_and_zeros_are():
     assert half.numbers["low"] < 0.5 < half.numbers["high"]
 
 
-def test_the_upper_bound_of_the_skip_share_is_that_of_clopper_and_pearson():
-    assert skips_in([0.01] * 20).numbers["high"] == pytest.approx(1 - 0.025 ** (1 / 20))
+def test_labels_that_never_differ_within_a_batch_are_noted_and_others_are_not():
+    spread = {"alike": [0.0, 0.0], "apart": [0.0, 0.1], "unknown": [np.nan] * 2}
+    signs = {
+        name: label_sign(make_log(name, pd.DataFrame({"label_std": std}))) for name, std in spread.items()
+    }
+    assert (signs["alike"].weight, signs["alike"].numbers) == (Weight.NOTE, {"steps": 2})
+    assert signs["apart"] is signs["unknown"] is None
 
 
 @pytest.mark.parametrize("repeats", [True, False])

@@ -1,5 +1,6 @@
 """Branches judged over seeds: simulated runs give back the truth that they were drawn from."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import pandas as pd
 import pytest
 
 from cmgan.study.branches.job import Branch, read_plan
-from cmgan.study.branches.summary import judge
+from cmgan.study.branches.summary import judge, summary
 from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints
 
-PREDICTIONS = read_plan(Path(__file__).parents[3] / "results" / "branches" / "plan.yaml").predictions
+KEPT = Path(__file__).parents[3] / "results" / "branches"
+PREDICTIONS = read_plan(KEPT / "plan.yaml").predictions
 SEEDS = 6
 BRANCHES = tuple(
     Branch("normalised_target", arm) for arm in ("normalised_target", "published", "batch_mean_fix")
@@ -81,6 +83,12 @@ def test_endpoints_are_means_of_the_last_validations_and_steps_count_from_the_sw
     ends = endpoints(table, 2)
     found = differences(ends, "normalised_target", "published", TRUNK)
     assert found.to_dict() == {0: pytest.approx(1.8 - 2.2)}
+
+
+def test_the_kept_summary_is_computed_from_the_kept_logs_by_the_plan_s_rules(tmp_path):
+    folder = shutil.copytree(KEPT, tmp_path / "kept")
+    assert summary(folder, read_plan(folder / "plan.yaml")) == (KEPT / "README.md").read_text()
+    assert (folder / "power.csv").read_text() == (KEPT / "power.csv").read_text()
 
 
 def test_a_folder_without_branches_is_named(tmp_path):

@@ -36,6 +36,12 @@ def test_the_readme_opens_with_the_kept_finding():
     assert " ".join(found.split()) == answer_in_words(ends)
 
 
+def test_what_is_kept_of_a_run_is_what_its_summary_is_made_of(tmp_path):
+    keep_minima(KEPT[0], tmp_path)
+    assert summary(tmp_path).splitlines()[1:] == summary(KEPT[0]).splitlines()[1:]
+    assert (tmp_path / "data" / "manifest.csv").read_text() == (KEPT[0] / "data" / "manifest.csv").read_text()
+
+
 def test_a_run_without_minima_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="run 03_objective first"):
         keep_minima(tmp_path, tmp_path / "kept")
