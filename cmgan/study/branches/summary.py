@@ -81,19 +81,23 @@ def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction]) -> 
     """
     found = [differences(ends, one.trunk, one.branch, one.other) for one in predictions]
     effects = [effect_of_seeds(values) if len(values) else None for values in found]
-    complete = [place for place, values in enumerate(found) if len(values) == seeds > 1]
-    p_values = {
-        place: Rule(predictions[place].relation, predictions[place].margin).p_values(effects[place])
-        for place in complete
-    }
-    # Each is doubled, as a two-sided interval of 95 % has it.
-    others = [place for place in complete if place > 0]
-    sides = [holm([p_values[place][side] / 2 for place in others]) for side in (0, 1)]
-    p_values |= dict(zip(others, zip(*sides, strict=True), strict=True))
-    verdicts = ["seeds missing" if effect else "not trained" for effect in effects]
-    for place, (pro, contra) in p_values.items():
-        verdicts[place] = "supported" if pro < ERROR else "refuted" if contra < ERROR else "inconclusive"
+    tests = [
+        Rule(one.relation, one.margin).p_values(effect) if len(values) == seeds > 1 else None
+        for one, values, effect in zip(predictions, found, effects, strict=True)
+    ]
+    # Each is doubled, as the two-sided interval of the primary one has it.
+    others = [test for test in tests[1:] if test]
+    guarded = zip(*(holm([test[side] / 2 for test in others]) for side in (0, 1)), strict=True)
+    decided = [*tests[:1], *(next(guarded) if test else None for test in tests[1:])]
+    verdicts = map(_verdict, effects, decided)
     return [Judged(*one) for one in zip(predictions, effects, verdicts, strict=True)]
+
+
+def _verdict(effect: Effect | None, p_values: tuple[float, float] | None) -> str:
+    if not p_values:
+        return "seeds missing" if effect else "not trained"
+    supported, refuted = (p < ERROR for p in p_values)
+    return "supported" if supported else "refuted" if refuted else "inconclusive"
 
 
 def summary(folder: Path, plan: BranchPlan) -> str:

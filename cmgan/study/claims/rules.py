@@ -187,8 +187,6 @@ def _claim(entry: object) -> Claim:
         "figures": tuple(entry["figures"]),
         "predictions": predictions,
         "advice": _advice(name, entry["advice"]),
-        "note": entry.get("note", "").strip(),
-        "changed": entry.get("changed", "").strip(),
     }
     return Claim(**entry | converted)
 
