@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cmgan.recipe import LossWeights, Recipe
-from cmgan.study.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +109,7 @@ def describe(name: str) -> str:
     recipe = arm(name)
     if recipe.batch_size:
         family = name.removesuffix(f"_batch_{recipe.batch_size}")
-        return f"{family}, with {counted(recipe.batch_size, 'crop')} a batch"
+        return f"{family}, with {recipe.batch_size} crop{'s' * (recipe.batch_size > 1)} a batch"
     return f"{recipe.time_target} time target, PESQ made to fail in {recipe.injected_failure_rate:.0%} of batches"
 
 

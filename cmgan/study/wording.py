@@ -1,10 +1,11 @@
 """How numbers, intervals, lists and tables are written, in every sentence of the study (Markdown)."""
 
 from collections.abc import Iterable, Sequence
+from math import isnan
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cmgan.statistics import Interval
+if TYPE_CHECKING:
+    from cmgan.statistics import Interval
 
 
 def number(value: float, style: str = ".2f") -> str:
@@ -17,12 +18,12 @@ def number(value: float, style: str = ".2f") -> str:
 
 def bounds(low: float, high: float, style: str = ".2f") -> str:
     """`[low, high]`; says so when there is no interval."""
-    if np.isnan(low) or np.isnan(high):
+    if isnan(low) or isnan(high):
         return "[no interval]"
     return f"[{number(low, style)}, {number(high, style)}]"
 
 
-def mean_in_words(found: Interval, style: str = ".2f") -> str:
+def mean_in_words(found: "Interval", style: str = ".2f") -> str:
     """Mean over seeds with its interval."""
     return f"{number(found.estimate, style)} {bounds(found.low, found.high, style)}"
 
