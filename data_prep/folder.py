@@ -142,19 +142,15 @@ def prepare_folder(
     """Check the recordings, split them by speaker and return the path of the manifest.csv written.
 
     Recordings are referenced where they are; with `resample` those of another sample rate are converted to 16 kHz
-    copies under the output folder. limits: the largest number of recordings by split, all where it is None or absent.
-    A noisy recording up to 0.1 s longer or shorter than the clean one is cut at its end, and the note says so.
-    Raises CorpusError where the folders do not fit together, AudioError for a recording that cannot be used.
+    copies under the output folder. limits: of `limit_splits`. Pairs are cut as `read_together` does. Raises
+    CorpusError where the folders do not fit together, AudioError for a recording that cannot be used.
     """
     recordings = assign_splits(find_recordings(corpus_folder, speaker_pattern), seed)
     return write_corpus(limit_splits(recordings, limits, seed), output_folder, resample, workers)
 
 
 def write_corpus(recordings: Sequence[Recording], output_folder: Path, resample: bool, workers: int) -> Path:
-    """Check every recording, write converted copies where asked for, and last the manifest; returns its path.
-
-    Raises AudioError that names the first recording that cannot be used and counts the others.
-    """
+    """Check every recording (AudioError), write copies where asked for, and last the manifest; returns its path."""
     manifest = output_folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
     utterances = _each(lambda item: _prepared(item, output_folder, resample), recordings, workers)

@@ -81,9 +81,8 @@ def prepare_synthetic(
 
     Beside the manifest, pauses.csv (id, kind, start, stop in samples) and spoken.csv (id, text, speed, pitch,
     levels) record what was asked for. The same seed gives the same bytes in every file, for any number of workers
-    and whatever the sizes of the other splits. A manifest from before is removed first: there is none until all
-    files are written. Raises ValueError for a negative number or no utterance at all, SpeechError where eSpeak NG
-    fails.
+    and whatever the sizes of the other splits. Until all files are written there is no manifest. Raises ValueError
+    for a negative number or no utterance at all, SpeechError where eSpeak NG fails.
     """
     if min(utterances.values()) < 0 or not any(utterances.values()):
         raise ValueError(

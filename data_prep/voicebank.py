@@ -33,6 +33,7 @@ LICENCE = """VoiceBank+DEMAND: Valentini-Botinhao, C. (2017), Noisy speech datab
 algorithms and TTS models, University of Edinburgh, https://doi.org/10.7488/ds/2117.
 Licence: Creative Commons Attribution 4.0 International (CC BY 4.0).
 """
+# The test speakers as published; those for validation are the study's choice.
 HELD_OUT = {"p226": "validation", "p287": "validation", "p232": "test", "p257": "test"}
 PUBLISHED_COUNTS = {"training and validation": 11_572, "test": 824}
 _WHERE = (
@@ -67,10 +68,9 @@ def prepare_voicebank(
     """Convert the corpus to 16 kHz where it is not and return the path of its manifest.csv.
 
     The folder holds the four archives, packed or unpacked, or clean and noisy folders in any layout that
-    `find_recordings` reads. Speakers p232 and p257 are the test, p226 and p287 are held out for validation. Archives
-    are unpacked under the output folder once. limits: the largest number of recordings by split, all where it is
-    None or absent. Raises CorpusError where recordings are missing or of other speakers or an archive is not to be
-    trusted, AudioError for a recording that cannot be used.
+    `find_recordings` reads. Archives are unpacked under the output folder once. limits: of `limit_splits`. Raises
+    CorpusError where recordings are missing or of other speakers or an archive is not to be trusted, AudioError for a
+    recording that cannot be used.
     """
     if not corpus_folder.is_dir():
         raise CorpusError(f"{corpus_folder}: no such folder; {_WHERE}")

@@ -221,9 +221,7 @@ def read_events(path: Path) -> TrainingLog:
 def quantity_of(name: str) -> str:
     """The quantity that a name stands for, or "" for one that is not used here.
 
-    One of epoch, step, rank, loss, disc_loss, validation_loss, validation_disc_loss, pesq, time_loss, gain and
-    skipped: "Train/gen_loss", "loss" → loss; "test_loss", "val gen loss" → validation_loss; "Discriminator loss" →
-    disc_loss.
+    "Train/gen_loss", "loss" → loss; "test_loss", "val gen loss" → validation_loss; "Discriminator loss" → disc_loss.
     """
     separated = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     words = frozenset(re.split(r"[^a-z0-9]+", _GLUED.sub(r"\1_", separated))) - {""}
