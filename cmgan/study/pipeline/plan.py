@@ -15,7 +15,6 @@ import torch
 import typer
 
 from cmgan.dataset import batches_per_epoch
-from cmgan.job_environment import prepare_process
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import repository_root
@@ -147,8 +146,6 @@ def main(profile_name: ProfileName, corpus: CorpusFolder = "", config: Overrides
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"Measuring {WARM_UP_STEPS + MEASURED_STEPS} steps of {profile.arms[0]} …", flush=True)
-    # Like the jobs of a study, it is measured in a process that starts with their environment.
-    prepare_process()
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
