@@ -41,17 +41,20 @@ COMPILER_SECONDS = 300.0  # as long as a compiler may take, ten times what is us
 
 _log = logging.getLogger(__name__)
 _failures: list[str] = []  # why nothing is compiled any more
-_switched_on: ContextVar[bool] = ContextVar("compiled kernels", default=True)
+_left_out: ContextVar[tuple[str, ...]] = ContextVar("sources left out", default=())
 
 
 @contextmanager
-def torch_only() -> Iterator[None]:
-    """Within this block and thread, networks run in torch, as they do on a GPU or in half precision."""
-    token = _switched_on.set(False)
+def torch_only(*sources: str) -> Iterator[None]:
+    """Within this block and thread, networks run in torch, as they do on a GPU or in half precision.
+
+    sources: C files whose part of the work torch does then; all of them where none is named.
+    """
+    token = _left_out.set(sources or tuple(path.name for path in FOLDER.glob("*.c")))
     try:
         yield
     finally:
-        _switched_on.reset(token)
+        _left_out.reset(token)
 
 
 def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = ()) -> bool:
@@ -61,7 +64,7 @@ def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = (
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return False
-    if torch.compiler.is_compiling() or not _switched_on.get():
+    if torch.compiler.is_compiling() or source in _left_out.get():
         return False
     odd = next((width for width in widths if width % LANES), None)
     if odd is not None:
