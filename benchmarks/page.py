@@ -27,8 +27,8 @@ def generator_table() -> str:
     """Step and inference of every implementation, and how far from the floor."""
     table = pd.read_csv(RESULTS / "generator.csv")
     lines = [
-        "| width × blocks, batch, threads | implementation | step (s) | × literal | × floor | inference (s) | × literal "
-        "| × floor | compiled in (s) | memory (MiB) |",
+        "| width × blocks, batch, threads | implementation | step (s) | × literal | × floor "
+        "| inference (s) | × literal | × floor | compiled in (s) | memory (MiB) |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():
