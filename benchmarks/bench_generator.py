@@ -1,7 +1,17 @@
-"""Generator against its literal rebuild, time and peak memory: python -m benchmarks.bench_generator [--quick].
+"""The generator against what one would use instead, time and memory: python -m benchmarks.bench_generator [--quick].
 
-Every measurement runs in a process of its own, whose peak resident memory is taken, in the environment of
-the study's jobs; literal and fused take turns, and the least time of all turns counts. Training mode with dropout.
+Every measurement runs in a process of its own with nothing of ours in its environment; implementations take turns,
+and the least time of all turns counts. Training mode with dropout, then inference. Rows:
+
+    literal       the public system's equations, rebuilt as they are written down
+    memory kept   the same, with the allocator's settings that a generator of ours makes
+    torch         our networks without compiled kernels: scaled-dot-product attention, fewer copies
+    compiled      that by torch.compile (inductor), each part of the network by itself: as a whole it ends in a
+                  corrupted heap with torch 2.13
+    ours          as shipped; "without X": the part of one C file left to torch; bfloat16: by autocast
+
+The floor is the operations of convolutions and products (torch's own count) at the speed of a large matrix product
+that is measured beside.
 """
 
 import argparse
@@ -11,65 +21,86 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from cmgan.job_environment import JOB_ENVIRONMENT
+from cmgan.kernels import torch_only
+from cmgan.memory import keep_freed_memory
 from cmgan.models.tscnet import TSCNet
 from tests.oracles.generator import LiteralTSCNet
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "benchmarks" / "generator.csv"
 FRAMES, BINS = 321, 201  # a crop of 2 s
-IMPLEMENTATIONS = ("literal", "fused")
+LARGEST_PROCESS = 18 * 2**30  # bytes; what needs more has no time
+STEPS = 3
+RIVALS = ("literal", "torch", "ours")
+ALL = (
+    "literal",
+    "memory kept",
+    "torch",
+    "compiled",
+    "ours",
+    "without attention.c",
+    "without conformer.c",
+    "without dense_net.c",
+    "bfloat16",
+)
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One size of generator and batch; precision: float32, or bfloat16 by autocast."""
+    """One size of generator and batch."""
 
     width: int
     blocks: int
     batch: int
     threads: int
-    precision: str = "float32"
 
     @property
     def name(self) -> str:
-        return f"C{self.width} x{self.blocks} B{self.batch} {self.threads}t {self.precision}"
+        return f"C{self.width} x{self.blocks} B{self.batch} {self.threads}t"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Least times of a process in seconds (CPU time counts all threads), its peak memory in MiB."""
+    """Least times of a process in seconds (CPU time counts all threads), its peak memory in MiB.
+
+    compile_s: what the first step took longer than the least; step_s: forward and backward.
+    """
 
     forward_s: float
-    forward_backward_s: float
+    step_s: float
+    inference_s: float
     cpu_s: float
+    compile_s: float
     peak_mib: float
 
 
-QUICK = (Configuration(64, 4, 1, 1), Configuration(16, 2, 2, 1))
-FULL = (
-    *QUICK,
-    Configuration(64, 4, 1, 2),
-    Configuration(64, 4, 2, 2),
-    Configuration(16, 1, 2, 1),
-    Configuration(16, 2, 1, 1),
-    Configuration(64, 4, 1, 2, "bfloat16"),
-)
+QUICK = {Configuration(16, 2, 1, 1): RIVALS}
+FULL = {
+    Configuration(64, 4, 1, 2): ALL,
+    Configuration(64, 4, 1, 1): RIVALS,
+    Configuration(64, 4, 4, 2): RIVALS,
+    Configuration(32, 2, 1, 2): RIVALS,
+    Configuration(16, 2, 4, 1): ALL,
+    Configuration(16, 2, 4, 2): RIVALS,
+    Configuration(16, 2, 1, 1): RIVALS,
+}
 
 
 def main() -> None:
     """Print the table and the largest difference; write results/benchmarks/generator.csv (not with --quick)."""
     parser = argparse.ArgumentParser(description="Time and peak memory of the generator as ratios.")
-    parser.add_argument(
-        "--quick", action="store_true", help="two configurations, one turn each, nothing written"
-    )
-    parser.add_argument("--turns", type=int, default=3, help="processes for each implementation")
+    parser.add_argument("--quick", action="store_true", help="one configuration, one turn, nothing written")
+    parser.add_argument("--turns", type=int, default=2, help="processes for each implementation")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -77,81 +108,121 @@ def main() -> None:
         return
     print(f"largest difference from literal at full width: {_in_process({'task': 'compare'})['error']:.1e}")
     turns = 1 if arguments.quick else arguments.turns
-    rows = [row for one in (QUICK if arguments.quick else FULL) for row in _rows(one, turns)]
-    table = pd.DataFrame(rows)
+    chosen = QUICK if arguments.quick else FULL
+    table = pd.DataFrame([row for one, names in chosen.items() for row in _rows(one, names, turns)])
     print(table.to_string(index=False, float_format="%.3g"))
     if not arguments.quick:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        partial = RESULTS.with_suffix(".part")
-        table.to_csv(partial, index=False, float_format="%.4g")
-        partial.replace(RESULTS)
+        partial_file = RESULTS.with_suffix(".part")
+        table.to_csv(partial_file, index=False, float_format="%.4g")
+        partial_file.replace(RESULTS)
         print(f"written to {RESULTS.relative_to(ROOT)}")
 
 
-def _rows(configuration: Configuration, turns: int) -> list[dict[str, str | float]]:
-    """A row for each implementation; ratios are literal time over fused, fused memory over literal."""
+def _rows(configuration: Configuration, names: tuple[str, ...], turns: int) -> list[dict[str, str | float]]:
+    """A row for each implementation; ratios are literal time over its time, its memory over literal's."""
     least: dict[str, Measurement] = {}
     for _ in range(turns):
-        for name in IMPLEMENTATIONS:
-            task = {"task": "measure", "implementation": name, **asdict(configuration)}
-            taken = Measurement(**_in_process(task))
-            best = least.get(name, taken)
-            least[name] = Measurement(
-                **{key: min(value, getattr(best, key)) for key, value in asdict(taken).items()}
-            )
-    literal, fused = (least[name] for name in IMPLEMENTATIONS)
-    ratios = {
-        "literal": (1.0, 1.0),
-        "fused": (literal.forward_backward_s / fused.forward_backward_s, fused.peak_mib / literal.peak_mib),
-    }
+        for name in names:
+            print(f"{configuration.name} {name} …", file=sys.stderr, flush=True)
+            taken = _in_process({"task": "measure", "implementation": name, **asdict(configuration)})
+            if taken:
+                before = asdict(least[name]) if name in least else taken
+                least[name] = Measurement(**{key: min(value, before[key]) for key, value in taken.items()})
+    floor = _in_process({"task": "floor", **asdict(configuration)})
+    missing = Measurement(*6 * [float("nan")])
+    literal = least.get("literal", missing)
     return [
         {
             "configuration": configuration.name,
             "implementation": name,
-            **{key: value for key, value in asdict(configuration).items() if key != "precision"},
-            **asdict(least[name]),
-            "ratio_time": ratios[name][0],
-            "ratio_memory": ratios[name][1],
+            **asdict(configuration),
+            **asdict(own),
+            "step_times_literal": literal.step_s / own.step_s,
+            "inference_times_literal": literal.inference_s / own.inference_s,
+            "memory_of_literal": own.peak_mib / literal.peak_mib,
+            **floor,
         }
-        for name in IMPLEMENTATIONS
+        for name in names
+        for own in [least.get(name, missing)]
     ]
 
 
-def _in_process(task: dict) -> dict:
+def _in_process(task: dict) -> dict[str, float]:
+    """What the task measured; empty where the process had too little memory."""
     command = [sys.executable, "-m", "benchmarks.bench_generator", "--worker", json.dumps(task)]
-    threads = str(task.get("threads", 1))
-    environment = os.environ | JOB_ENVIRONMENT | {"OMP_NUM_THREADS": threads}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{task}: the process ended with {done.returncode}; -9: it ran out of memory")
-    return json.loads(done.stdout.splitlines()[-1])
+    environment = os.environ | {"OMP_NUM_THREADS": str(task.get("threads", 1))}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode and "memory" not in done.stderr:
+        raise SystemExit(f"{task}: the process ended with {done.returncode}\n{done.stderr[-2000:]}")
+    return {} if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
 
 def _work(task: dict) -> dict[str, float]:
     torch.manual_seed(0)
-    if task.pop("task") == "compare":
+    kind = task.pop("task")
+    if kind == "compare":
         return {"error": _largest_difference()}
-    literal = task.pop("implementation") == "literal"
-    return asdict(_measure(Configuration(**task), literal))
+    if kind == "floor":
+        return _floor(Configuration(**task))
+    name = task.pop("implementation")
+    resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PROCESS, LARGEST_PROCESS))
+    return asdict(_measure(Configuration(**task), name))
 
 
-def _measure(configuration: Configuration, literal: bool) -> Measurement:
-    torch.set_num_threads(configuration.threads)
+def _measure(configuration: Configuration, name: str) -> Measurement:
+    literal = name in ("literal", "memory kept")
+    if name == "memory kept":
+        keep_freed_memory()
     build = LiteralTSCNet if literal else TSCNet
-    generator = build(configuration.width, BINS, configuration.blocks).train()
+    generator = build(configuration.width, BINS, configuration.blocks)
+    if name == "compiled":
+        for part in generator.children():
+            part.compile(dynamic=False)
     noisy = torch.randn(configuration.batch, 2, FRAMES, BINS)
-    times = [_step(generator, noisy, configuration.precision == "bfloat16") for _ in range(3)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Measurement(*(min(column) for column in zip(*times, strict=True)), peak)
+    with ExitStack() as stack:
+        if name in ("torch", "compiled"):
+            stack.enter_context(torch_only())
+        elif name.startswith("without "):
+            stack.enter_context(torch_only(name.removeprefix("without ")))
+        elif name == "bfloat16":
+            stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+        steps = [_step(generator.train(), noisy) for _ in range(STEPS)]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        generator.eval()
+        with torch.no_grad():
+            inference = [_seconds(partial(generator, noisy)) for _ in range(STEPS)]
+    forward, step, cpu = (min(column) for column in zip(*steps, strict=True))
+    extra = steps[0][1] - step + inference[0] - min(inference) if name == "compiled" else 0.0
+    return Measurement(forward, step, min(inference), cpu, extra, peak)
 
 
-def _step(generator: torch.nn.Module, noisy: torch.Tensor, autocast: bool) -> tuple[float, float, float]:
+def _step(generator: torch.nn.Module, noisy: torch.Tensor) -> tuple[float, float, float]:
     start, start_cpu = time.perf_counter(), time.process_time()
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        estimate = torch.cat(generator(noisy), dim=1)
+    estimate = torch.cat(generator(noisy), dim=1)
     forward = time.perf_counter() - start
     estimate.float().square().mean().backward()
     return forward, time.perf_counter() - start, time.process_time() - start_cpu
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _floor(configuration: Configuration) -> dict[str, float]:
+    """Seconds that the operations of a step and of inference would take at the speed of a large matrix product."""
+    generator = TSCNet(configuration.width, BINS, configuration.blocks)
+    with torch_only(), FlopCounterMode(display=False) as forward:
+        estimate = torch.cat(generator(torch.randn(1, 2, FRAMES, BINS)), dim=1)
+    with FlopCounterMode(display=False) as backward:
+        estimate.square().mean().backward()
+    matrix = torch.randn(2048, 2048)
+    speed = 2 * 2048**3 / min(_seconds(partial(torch.mm, matrix, matrix)) for _ in range(8))
+    inference = configuration.batch * forward.get_total_flops() / speed
+    step = inference + configuration.batch * backward.get_total_flops() / speed
+    return {"floor_step_s": step, "floor_inference_s": inference}
 
 
 def _largest_difference() -> float:

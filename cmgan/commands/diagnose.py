@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
-from cmgan.job_environment import prepare_process
 
 EPILOG = epilog(
     "cmgan diagnose train.log",
@@ -70,8 +69,6 @@ def diagnose(
     with input_errors():
         code = [finding for path in model_code or [] for finding in code_findings(path)]
         if recordings:
-            # Only then: it takes torch and the loss.
-            prepare_process()
             import torch
 
             from cmgan.study.objective.recordings import recordings_finding

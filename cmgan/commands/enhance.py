@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, printable, stop
-from cmgan.job_environment import prepare_process
 
 EPILOG = epilog(
     "cmgan enhance generator.pt noisy.wav enhanced.wav",
@@ -47,7 +46,6 @@ def enhance(
         stop("stdout cannot take both the recording and --json: give a file as target", Outcome.USAGE)
     if len({source.name for source in sources}) < len(sources):
         stop("two sources have the same name: enhance them into different folders", Outcome.USAGE)
-    prepare_process()
     from cmgan.models.weights import generator_from_file
 
     with input_errors():

@@ -9,7 +9,6 @@ import typer
 from typer.models import OptionInfo
 
 from cmgan.commands.outcome import Outcome, epilog, input_errors, print_json, stop
-from cmgan.job_environment import prepare_process
 from cmgan.recipe import Budget, budget_for
 from cmgan.settings import declared
 
@@ -58,7 +57,6 @@ def train(
     ] = False,
 ) -> None:
     """Train one arm on the utterances of a manifest: logs, config.json, generator.pt and generator_best.pt."""
-    prepare_process()
     import pandas as pd
 
     from cmgan.study.arms import arm as recipe_of

@@ -165,10 +165,12 @@ static void softmax(float *s, int64_t p, int64_t n, ivec inside, float *largest,
     }
 }
 
-/* Sequences first .. last - 1. peaks: (sequences, HEADS, n, 2). Returns 0, or 1 when memory is short. */
-int relative_attention_forward(const float *qkv, const float *e, float *out, float *peaks, Sequences layout,
-                               int64_t first, int64_t last) {
-    const Sequences *at = &layout;
+/* Arrays qkv, e, out, peaks (sequences, HEADS, n, 2). Sequences first .. last - 1, here and below. Returns 0, or 1 when
+ * memory is short. */
+int relative_attention_forward(void *const *arrays, const void *layout, int64_t first, int64_t last) {
+    const float *qkv = arrays[0], *e = arrays[1];
+    float *out = arrays[2], *peaks = arrays[3];
+    const Sequences *at = layout;
     int64_t n = at->n, p = pitch_of(n), ep = rounded(2 * n) + 2 * MARGIN, rows = n + BLOCK, width = 3 * HEADS * D;
     int64_t size = rows * D, across = D * rounded(n);
     float *scratch = zeros(3 * HEADS * size + 2 * across + 2 * D * ep + (BLOCK + 1) * p);
@@ -216,11 +218,11 @@ static void softmax_backward(float *s, int64_t p, float *slopes, int64_t gp, int
         }
 }
 
-/* Gradients of qkv (written) and of e (D, 2n - 1), added up over these sequences. Returns 0, or 1 without memory. */
-int relative_attention_backward(const float *qkv, const float *e, const float *out, const float *peaks,
-                                const float *grad_out, float *grad_qkv, float *grad_e, Sequences layout, int64_t first,
-                                int64_t last) {
-    const Sequences *at = &layout;
+/* Arrays qkv, e, out, peaks, grad_out, grad_qkv (written), grad_e (D, 2n - 1), added up over these sequences. */
+int relative_attention_backward(void *const *arrays, const void *layout, int64_t first, int64_t last) {
+    const float *qkv = arrays[0], *e = arrays[1], *out = arrays[2], *peaks = arrays[3], *grad_out = arrays[4];
+    float *grad_qkv = arrays[5], *grad_e = arrays[6];
+    const Sequences *at = layout;
     int64_t n = at->n, p = pitch_of(n), ep = rounded(2 * n) + 2 * MARGIN, rows = n + BLOCK, width = 3 * HEADS * D;
     int64_t columns = rounded(n), gp = columns + 2 * MARGIN, size = rows * D, across = D * columns;
     float *scratch = zeros(5 * HEADS * size + 4 * across + 3 * D * ep + (BLOCK + 1) * (p + gp));

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.kernels.library import Sequences, native_library, run_shared
+from cmgan.kernels.library import Sequences, native_library, of_shape, run_shared
 
 SOURCE = "attention.c"
 
@@ -23,13 +23,15 @@ class Attention(Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, qkv: Tensor, table: Tensor, axis: int) -> Tensor:
-        channels = qkv.shape[-1] // 3
+        batch, frames, bins, channels = *qkv.shape[:3], qkv.shape[-1] // 3
+        qkv = of_shape(qkv, batch, frames, bins, 3 * channels)
+        table = of_shape(table, len(table), 2 * qkv.shape[axis] - 1)
         ctx.axis, ctx.definitions = axis, definitions(channels, channels // len(table))
         layout = Sequences.along(qkv.shape, axis)
         out = qkv.new_empty(*qkv.shape[:-1], channels)
         peaks = qkv.new_empty(layout.sequences, channels // len(table), layout.n, 2)  # of each row's softmax
-        function = native_library(SOURCE, *ctx.definitions).relative_attention_forward
-        run_shared(function, (qkv, table, out, peaks), layout, layout.sequences)
+        library = native_library(SOURCE, *ctx.definitions)
+        run_shared(library, "relative_attention_forward", (qkv, table, out, peaks), layout, layout.sequences)
         ctx.save_for_backward(qkv, table, out, peaks)
         return out
 
@@ -39,6 +41,6 @@ class Attention(Function):
         qkv, table, out, peaks = ctx.saved_tensors
         layout, grad_qkv = Sequences.along(qkv.shape, ctx.axis), torch.empty_like(qkv)
         arrays = (qkv, table, out, peaks, grad_out.contiguous(), grad_qkv)
-        function = native_library(SOURCE, *ctx.definitions).relative_attention_backward
-        grad_table = run_shared(function, arrays, layout, layout.sequences, sums=table.shape)
+        library, name = native_library(SOURCE, *ctx.definitions), "relative_attention_backward"
+        grad_table = run_shared(library, name, arrays, layout, layout.sequences, sums=table.shape)
         return grad_qkv, grad_table, None

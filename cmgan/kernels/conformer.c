@@ -146,9 +146,12 @@ static int64_t result_number(const Step *at, int64_t row) {
     return at->second.weight ? at->tokens * at->second.inputs + row * at->second.outputs : row * at->first.outputs;
 }
 
-/* Tokens first .. last - 1, here and below; with a second layer x is c. Returns 0, or 1 when memory is short. */
-int step(const float *c, const float *x, float *out, Step layer, int64_t first, int64_t last) {
-    const Step *at = &layer;
+/* Arrays c, x, out; with a second layer x is c. Tokens first .. last - 1, here and below. Returns 0, or 1 when memory
+ * is short. */
+int step(void *const *arrays, const void *layer, int64_t first, int64_t last) {
+    const float *c = arrays[0], *x = arrays[1];
+    float *out = arrays[2];
+    const Step *at = layer;
     int64_t n = at->first.inputs, h = at->first.outputs, m = at->second.weight ? at->second.outputs : h;
     float *in = scratch_for(TILE * (n + h + m + 1));
     if (!in) return 1;
@@ -169,10 +172,12 @@ int step(const float *c, const float *x, float *out, Step layer, int64_t first, 
     return 0;
 }
 
-/* Gradient of c (written), and those of W1, b1, then W2, b2 or shift, scale of the batch norm (added to `sums`). */
-int step_backward(const float *c, const float *grad_out, float *grad_c, float *sums, Step layer, int64_t first,
-                  int64_t last) {
-    const Step *at = &layer;
+/* Arrays c, grad_out, grad_c, sums: the gradient of c is written, those of W1, b1, then W2, b2 or shift, scale of the
+ * batch norm are added to sums. */
+int step_backward(void *const *arrays, const void *layer, int64_t first, int64_t last) {
+    const float *c = arrays[0], *grad_out = arrays[1];
+    float *grad_c = arrays[2], *sums = arrays[3];
+    const Step *at = layer;
     int64_t n = at->first.inputs, h = at->first.outputs, m = at->second.weight ? at->second.outputs : h;
     float *in = scratch_for(TILE * (2 * n + 2 * h + m + 1)), *more_sums = sums + h * n + h;
     if (!in) return 1;
@@ -234,11 +239,12 @@ ALWAYS void results(const float *group, const float *weight, int64_t channels, i
     }
 }
 
-/* Sequences first .. last - 1, here and below. moments (sequences, 2, channels): sums over the sequence of what lies
- * above its first result, and of its square. */
-int depthwise_conv(const float *x, const float *weight, const float *bias, float *out, float *moments, Depthwise layer,
-                   int64_t first, int64_t last) {
-    const Depthwise *at = &layer;
+/* Arrays x, weight, bias, out, moments (sequences, 2, channels): sums over the sequence of what lies above its first
+ * result, and of its square. Sequences first .. last - 1, here and below. */
+int depthwise_conv(void *const *arrays, const void *layer, int64_t first, int64_t last) {
+    const float *x = arrays[0], *weight = arrays[1], *bias = arrays[2];
+    float *out = arrays[3], *moments = arrays[4];
+    const Depthwise *at = layer;
     int64_t n = at->sequences.n, channels = at->channels, size = padded(at) * channels;
     float *groups = zeros(size);
     if (!groups) return 1;
@@ -265,10 +271,11 @@ int depthwise_conv(const float *x, const float *weight, const float *bias, float
     return 0;
 }
 
-/* Gradient of x (written), those of weight and bias (added to `sums`). */
-int depthwise_conv_backward(const float *x, const float *weight, const float *grad_out, float *grad_x, float *sums,
-                            Depthwise layer, int64_t first, int64_t last) {
-    const Depthwise *at = &layer;
+/* Arrays x, weight, grad_out, grad_x, sums: the gradient of x is written, those of weight and bias are added to sums. */
+int depthwise_conv_backward(void *const *arrays, const void *layer, int64_t first, int64_t last) {
+    const float *x = arrays[0], *weight = arrays[1], *grad_out = arrays[2];
+    float *grad_x = arrays[3], *sums = arrays[4];
+    const Depthwise *at = layer;
     int64_t n = at->sequences.n, channels = at->channels, taps = at->taps, size = padded(at) * channels;
     float *groups = zeros(2 * size);
     if (!groups) return 1;

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.kernels.library import Sequences, integers, native_library, pointer, pointers, run_shared
+from cmgan.kernels.dropout import draw_seeds, threshold_of
+from cmgan.kernels.library import Sequences, integers, native_library, of_shape, pointer, pointers, run_shared
 
 SOURCE = "conformer.c"
 
@@ -56,13 +57,13 @@ class DepthwiseConv(Function):
     def forward(
         ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, axis: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x, taps = x.contiguous(), weight.squeeze(1).T.contiguous()
+        x, taps = x.contiguous(), of_shape(weight.squeeze(1).T, weight.shape[-1], x.shape[-1])
         ctx.save_for_backward(x, taps)
         along = Sequences.along(x.shape, axis)
         ctx.layer = _Depthwise(along, *reversed(taps.shape))
         out, moments = torch.empty_like(x), x.new_empty(along.sequences, 2, x.shape[-1])
-        arrays = (x, taps, bias.contiguous(), out, moments)
-        run_shared(native_library(SOURCE).depthwise_conv, arrays, ctx.layer, along.sequences)
+        arrays = (x, taps, of_shape(bias, x.shape[-1]), out, moments)
+        run_shared(native_library(SOURCE), "depthwise_conv", arrays, ctx.layer, along.sequences)
         # Of each sequence first, then of all: single sums over all tokens would lose digits.
         totals, squares = moments.unbind(1)
         means = out.select(axis, 0).flatten(0, 1) + totals / along.n
@@ -78,8 +79,8 @@ class DepthwiseConv(Function):
         x, taps = ctx.saved_tensors
         grad_x = torch.empty_like(x)
         arrays, sums = (x, taps, grad_out.contiguous(), grad_x), (len(taps) + 1, x.shape[-1])
-        function = native_library(SOURCE).depthwise_conv_backward
-        grads = run_shared(function, arrays, ctx.layer, ctx.layer.sequences.sequences, sums)
+        library, count = native_library(SOURCE), ctx.layer.sequences.sequences
+        grads = run_shared(library, "depthwise_conv_backward", arrays, ctx.layer, count, sums)
         return grad_x, grads[:-1].T.unsqueeze(1), grads[-1], None
 
 
@@ -129,20 +130,21 @@ class _Step(Function):
         deviation: Tensor | None = None,
         of_batch: bool = False,
     ) -> Tensor:
-        c, first = c.contiguous(), (w1.T.contiguous(), b1.contiguous(), w1.contiguous())
-        second, norm, added = (None,) * 3, (None,) * 4, None if x is None else x.contiguous()
+        width = c.shape[-1]
+        c, first, second, norm = c.contiguous(), _arrays_of(w1, b1, width), (None,) * 3, (None,) * 4
+        added = None if x is None else of_shape(x, *c.shape[:-1], len(w1))
         if w2 is not None:
-            second, added = (w2.T.contiguous(), b2.contiguous(), w2.contiguous()), c
+            second, added = _arrays_of(w2, b2, len(w1)), of_shape(c, *c.shape[:-1], len(w2))
         if gamma is not None:
-            norm = mean, gamma * deviation, beta.contiguous(), deviation
-        seeds = torch.randint(0, 2**32, (2,)).tolist() if rate else (0, 0)
-        ctx.options = (*seeds, round(rate * 2**32)), normed, gated
+            norm = tuple(of_shape(one, width) for one in (mean, gamma * deviation, beta, deviation))
+        seeds = draw_seeds().tolist() if rate else (0, 0)
+        ctx.options = (*seeds, threshold_of(rate)), normed, gated
         ctx.of_batch, ctx.has_x = of_batch, x is not None
         ctx.save_for_backward(c, *first, *second, *norm)
         outputs = len(w1 if w2 is None else w2)
         out = c.new_empty(*c.shape[:-1], outputs // 2 if gated else outputs)
         layers = _layers(c, first, second, norm, *ctx.options)
-        run_shared(native_library(SOURCE).step, (c, added, out), layers, layers.tokens)
+        run_shared(native_library(SOURCE), "step", (c, added, out), layers, layers.tokens)
         return out
 
     @staticmethod
@@ -155,8 +157,8 @@ class _Step(Function):
         candidates = (first[2], first[1], second[2], second[1], norm[2], norm[1])
         parameters = [one for one in candidates if one is not None]
         sizes = [one.numel() for one in parameters]
-        function, inputs = native_library(SOURCE).step_backward, (c, grad_out, grad_c)
-        sums = run_shared(function, inputs, layers, layers.tokens, (sum(sizes),)).split(sizes)
+        library, inputs = native_library(SOURCE), (c, grad_out, grad_c)
+        sums = run_shared(library, "step_backward", inputs, layers, layers.tokens, (sum(sizes),)).split(sizes)
         grad_w1, grad_b1, *more = map(Tensor.view_as, sums, parameters)
         grads = grad_c, grad_out if ctx.has_x else None, None, None, None, grad_w1, grad_b1
         if norm[0] is None:
@@ -168,6 +170,12 @@ class _Step(Function):
             offset = -scale * grad_beta / layers.tokens - mean * slope
             grad_c.add_(torch.addcmul(offset, c, slope))
         return *grads, None, None, grad_gamma, grad_beta, None, None, None
+
+
+def _arrays_of(weight: Tensor, bias: Tensor, inputs: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What a `_Linear` points to: W' (inputs, outputs), b and W, contiguous."""
+    outputs = len(weight)
+    return of_shape(weight.T, inputs, outputs), of_shape(bias, outputs), weight.contiguous()
 
 
 def _layers(

@@ -72,11 +72,12 @@ static void spread_gradients(const float *grad, const Convolution *at, const flo
     }
 }
 
-/* Frames first .. last - 1 of all utterances in a row, here and below. Returns 0, or 1 when memory is short.
- * The gradient of x is the same with outputs for inputs, taps turned around and time running back. */
-int causal_conv(const float *x, const float *taps, const float *bias, float *out, Convolution layer, int64_t first,
-                int64_t last) {
-    const Convolution *at = &layer;
+/* Arrays x, taps, bias, out. Frames first .. last - 1 of all utterances in a row, here and below. Returns 0, or 1 when
+ * memory is short. The gradient of x is the same with outputs for inputs, taps turned around and time running back. */
+int causal_conv(void *const *arrays, const void *layer, int64_t first, int64_t last) {
+    const float *x = arrays[0], *taps = arrays[1], *bias = arrays[2];
+    float *out = arrays[3];
+    const Convolution *at = layer;
     int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at), heights = at->heights;
     float *outside = scratch_for(CHUNK + POINTS * pairs * (heights * CHUNK + to));
     if (!outside) return 1;
@@ -99,10 +100,11 @@ int causal_conv(const float *x, const float *taps, const float *bias, float *out
     return 0;
 }
 
-/* Gradient of the taps, (heights, POINTS, outputs, inputs), added to `sums`. */
-int causal_conv_weight(const float *x, const float *grad_out, float *sums, Convolution layer, int64_t first,
-                       int64_t last) {
-    const Convolution *at = &layer;
+/* Arrays x, grad_out, sums (heights, POINTS, outputs, inputs), to which the gradient of the taps is added. */
+int causal_conv_weight(void *const *arrays, const void *layer, int64_t first, int64_t last) {
+    const float *x = arrays[0], *grad_out = arrays[1];
+    float *sums = arrays[2];
+    const Convolution *at = layer;
     int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at), zero_count = to > CHUNK ? to : CHUNK;
     float *outside = scratch_for(zero_count + POINTS * pairs * (CHUNK + to));
     if (!outside) return 1;
@@ -136,8 +138,12 @@ static void add_lanes(vec sum, double *to) {
     for (int i = 0; i < LANES; i++) to[i] += lanes[i];
 }
 
-/* Places first .. last - 1, here and below. sums (2, channels): of x above the sample's first place, and its square. */
-int norm_moments(const float *x, double *sums, int64_t n, int64_t first, int64_t last) {
+/* Arrays x, sums (2, channels): of x above the sample's first place, and its square. Places first .. last - 1 of
+ * `channels` each, here and below. */
+int norm_moments(void *const *arrays, const void *channels, int64_t first, int64_t last) {
+    const float *x = arrays[0];
+    double *sums = arrays[1];
+    int64_t n = *(const int64_t *)channels;
     for (int64_t row = first; row < last; row += BLOCK) {
         int64_t end = smaller(row + BLOCK, last);
         for (int64_t c = 0; c < n; c += LANES) {
@@ -154,8 +160,11 @@ int norm_moments(const float *x, double *sums, int64_t n, int64_t first, int64_t
     return 0;
 }
 
-int norm_prelu(const float *x, const float *scale, const float *shift, const float *slope, float *out, int64_t n,
-               int64_t first, int64_t last) {
+/* Arrays x, scale, shift, slope, out. */
+int norm_prelu(void *const *arrays, const void *channels, int64_t first, int64_t last) {
+    const float *x = arrays[0], *scale = arrays[1], *shift = arrays[2], *slope = arrays[3];
+    float *out = arrays[4];
+    int64_t n = *(const int64_t *)channels;
     for (int64_t r = first; r < last; r++)
         for (int64_t c = 0; c < n; c += LANES) {
             vec before = normed(x + r * n + c, scale + c, shift + c);
@@ -164,9 +173,13 @@ int norm_prelu(const float *x, const float *scale, const float *shift, const flo
     return 0;
 }
 
-/* sums (3, channels): gradients of shift and of the slope, and of scale with x counted from `mean`. */
-int norm_prelu_sums(const float *x, const float *grad_out, const float *scale, const float *shift, const float *slope,
-                    const float *mean, double *sums, int64_t n, int64_t first, int64_t last) {
+/* Arrays x, grad_out, scale, shift, slope, mean, sums (3, channels): gradients of shift and of the slope, and of scale
+ * with x counted from `mean`. */
+int norm_prelu_sums(void *const *arrays, const void *channels, int64_t first, int64_t last) {
+    const float *x = arrays[0], *grad_out = arrays[1], *scale = arrays[2], *shift = arrays[3], *slope = arrays[4];
+    const float *mean = arrays[5];
+    double *sums = arrays[6];
+    int64_t n = *(const int64_t *)channels;
     for (int64_t row = first; row < last; row += BLOCK) {
         int64_t end = smaller(row + BLOCK, last);
         for (int64_t c = 0; c < n; c += LANES) {
@@ -186,10 +199,13 @@ int norm_prelu_sums(const float *x, const float *grad_out, const float *scale, c
     return 0;
 }
 
-/* Gradient of x: that at fixed scale and shift, plus x coefficient + offset for what x does to mean and deviation. */
-int norm_prelu_backward(const float *x, const float *grad_out, const float *scale, const float *shift,
-                        const float *slope, const float *coefficient, const float *offset, float *grad_x, int64_t n,
-                        int64_t first, int64_t last) {
+/* Arrays x, grad_out, scale, shift, slope, coefficient, offset, grad_x: that at fixed scale and shift, plus
+ * x coefficient + offset for what x does to mean and deviation. */
+int norm_prelu_backward(void *const *arrays, const void *channels, int64_t first, int64_t last) {
+    const float *x = arrays[0], *grad_out = arrays[1], *scale = arrays[2], *shift = arrays[3], *slope = arrays[4];
+    const float *coefficient = arrays[5], *offset = arrays[6];
+    float *grad_x = arrays[7];
+    int64_t n = *(const int64_t *)channels;
     for (int64_t r = first; r < last; r++)
         for (int64_t c = 0; c < n; c += LANES) {
             vec before = normed(x + r * n + c, scale + c, shift + c), grad = load(grad_out + r * n + c);

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.kernels.library import integers, native_library, run_shared
+from cmgan.kernels.library import integers, native_library, of_shape, run_shared
 
 SOURCE = "dense_net.c"
 CHUNK = 64  # as there
@@ -27,7 +27,7 @@ class CausalConv(Function):
         places = _channels_last(x)
         ctx.save_for_backward(places, weight)
         ctx.dilation = dilation
-        return _convolve(places, weight, bias.contiguous(), dilation)
+        return _convolve(places, weight, bias, dilation)
 
     @staticmethod
     @once_differentiable
@@ -37,9 +37,10 @@ class CausalConv(Function):
         grad = _channels_last(grad_out)
         grad_x = _convolve(grad, weight.flip(-1).transpose(0, 1), torch.zeros(inputs), -ctx.dilation)
         layer = _Convolution(*places.shape[1:], outputs, heights, ctx.dilation)
-        function = native_library(SOURCE).causal_conv_weight
         sums = (heights, len(TO_FACTORS), outputs, inputs)
-        factors = run_shared(function, (places, grad), layer, places.shape[0] * places.shape[1], sums)
+        frames = places.shape[0] * places.shape[1]
+        library = native_library(SOURCE)
+        factors = run_shared(library, "causal_conv_weight", (places, grad), layer, frames, sums)
         return grad_x, factors.permute(2, 3, 0, 1) @ TO_FACTORS, grad.sum((0, 1, 2)), None
 
 
@@ -50,6 +51,7 @@ class NormPrelu(Function):
     def forward(ctx: FunctionCtx, x: Tensor, gamma: Tensor, beta: Tensor, slope: Tensor) -> Tensor:
         places = _channels_last(x)
         out = torch.empty_like(places)
+        gamma, beta, slope = (of_shape(one, places.shape[-1]) for one in (gamma, beta, slope))
         ctx.statistics = [_statistics(sample) for sample in places]
         for sample, to, (mean, deviation) in zip(places, out, ctx.statistics, strict=True):
             scale = gamma * deviation
@@ -86,12 +88,13 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _convolve(places: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     outputs, inputs, heights, _ = weight.shape
+    places, bias = of_shape(places, *places.shape[:3], inputs), of_shape(bias, outputs)
     factors = (weight @ TO_FACTORS.T).permute(3, 2, 1, 0).split(CHUNK, dim=2)
     taps = torch.cat([chunk.reshape(len(TO_FACTORS), -1, outputs) for chunk in factors], dim=1)
     out = places.new_empty(*places.shape[:3], outputs)
     layer = _Convolution(*places.shape[1:3], inputs, outputs, heights, dilation)
-    function = native_library(SOURCE).causal_conv
-    run_shared(function, (places, taps, bias, out), layer, places.shape[0] * places.shape[1])
+    frames = places.shape[0] * places.shape[1]
+    run_shared(native_library(SOURCE), "causal_conv", (places, taps, bias, out), layer, frames)
     return out.permute(0, 3, 1, 2)
 
 
@@ -105,5 +108,5 @@ def _statistics(sample: Tensor) -> tuple[Tensor, Tensor]:
 def _run(function: str, arrays: tuple[Tensor, ...], sums: int = 0) -> Tensor:
     frames, bins, channels = arrays[0].shape
     shape = (sums, channels) if sums else ()
-    kernel = getattr(native_library(SOURCE), function)
-    return run_shared(kernel, arrays, ctypes.c_int64(channels), frames * bins, shape, torch.float64)
+    library, layout = native_library(SOURCE), ctypes.c_int64(channels)
+    return run_shared(library, function, arrays, layout, frames * bins, shape, torch.float64)

@@ -41,17 +41,20 @@ COMPILER_SECONDS = 300.0  # as long as a compiler may take, ten times what is us
 
 _log = logging.getLogger(__name__)
 _failures: list[str] = []  # why nothing is compiled any more
-_switched_on: ContextVar[bool] = ContextVar("compiled kernels", default=True)
+_left_out: ContextVar[tuple[str, ...]] = ContextVar("sources left out", default=())
 
 
 @contextmanager
-def torch_only() -> Iterator[None]:
-    """Within this block and thread, networks run in torch, as they do on a GPU or in half precision."""
-    token = _switched_on.set(False)
+def torch_only(*sources: str) -> Iterator[None]:
+    """Within this block and thread, networks run in torch, as they do on a GPU or in half precision.
+
+    sources: C files whose part of the work torch does then; all of them where none is named.
+    """
+    token = _left_out.set(sources or tuple(path.name for path in FOLDER.glob("*.c")))
     try:
         yield
     finally:
-        _switched_on.reset(token)
+        _left_out.reset(token)
 
 
 def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = ()) -> bool:
@@ -61,7 +64,7 @@ def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = (
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return False
-    if not _switched_on.get():
+    if torch.compiler.is_compiling() or source in _left_out.get():
         return False
     odd = next((width for width in widths if width % LANES), None)
     if odd is not None:
@@ -93,32 +96,45 @@ def native_library(source: str, *definitions: str) -> ctypes.CDLL | None:
 
 
 def run_shared(
-    function: Callable[..., int],
+    library: ctypes.CDLL,
+    function: str,
     arrays: Iterable[Tensor | None],
     layout: ctypes.Structure | ctypes.c_int64,
     count: int,
     sums: tuple[int, ...] = (),
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Call function(arrays…, [sums], layout, first, last) on each of torch's threads for its share of `count` items.
+    """Call a library's function(arrays, layout, first, last) on torch's threads, each for a share of `count` items.
 
-    sums: shape of what each thread adds up; returned is the total over threads. Raises MemoryError that names the
-    function where it returns 1.
+    sums: shape of what each share adds up, the last of its arrays; returned is the total over shares. Raises
+    MemoryError that names the function where it returns 1.
     """
-    threads = torch.get_num_threads()
-    bounds = [count * i // threads for i in range(threads + 1)]
-    totals = torch.zeros(threads, *sums, dtype=dtype)
+    shares = torch.get_num_threads()
+    totals = torch.zeros(shares, *sums, dtype=dtype)
     # Kept in a list: a pointer does not keep its tensor alive.
     arrays = list(arrays)
-
-    def part(thread: int) -> int:
-        own = [*arrays, totals[thread]] if sums else arrays
-        return function(*map(pointer, own), layout, *map(ctypes.c_int64, bounds[thread : thread + 2]))
-
-    failures = map(part, range(threads)) if threads == 1 else _pool(threads).map(part, range(threads))
-    if any(list(failures)):
-        raise MemoryError(f"{function.__name__} over {count} items: use a shorter crop or free memory")
+    addresses = [*map(pointer, arrays), *([ctypes.c_void_p(totals.data_ptr())] if sums else [])]
+    table = (ctypes.c_void_p * len(addresses))(*addresses)
+    work = _Work(
+        ctypes.cast(library[function], ctypes.c_void_p),
+        ctypes.addressof(table),
+        ctypes.addressof(layout),
+        count,
+        shares,
+        len(addresses),
+        totals[0].nbytes if sums else 0,
+    )
+    _on_team(library.take_shares, work)
+    if work.failed:
+        raise MemoryError(f"{function} over {count} items: use a shorter crop or free memory")
     return totals.sum(0)
+
+
+def of_shape(array: Tensor, *shape: int) -> Tensor:
+    """The array, contiguous, as kernels read it; ValueError where its shape is another one."""
+    if array.shape != shape:
+        raise ValueError(f"a kernel got an array of shape {tuple(array.shape)} in place of {shape}")
+    return array.contiguous()
 
 
 def integers(*names: str) -> list[tuple[str, type]]:
@@ -132,8 +148,21 @@ def pointers(*names: str) -> list[tuple[str, type]]:
 
 
 def pointer(array: Tensor | None) -> ctypes.c_void_p:
-    """Address of a contiguous tensor's data; null for none."""
-    return ctypes.c_void_p(None if array is None else array.data_ptr())
+    """Address of a tensor's data, null for none; ValueError unless it is contiguous float32 in main memory."""
+    if array is None:
+        return ctypes.c_void_p(None)
+    if not array.is_contiguous() or array.dtype != torch.float32 or array.device.type != "cpu":
+        raise ValueError(f"a kernel got {array.dtype} on {array.device} with strides {array.stride()}")
+    return ctypes.c_void_p(array.data_ptr())
+
+
+class _Work(ctypes.Structure):
+    """`Work` of vectors.h."""
+
+    _fields_ = [
+        *pointers("function", "arrays", "layout"),
+        *integers("count", "shares", "array_count", "sum_bytes", "taken", "failed"),
+    ]
 
 
 class Sequences(ctypes.Structure):
@@ -157,6 +186,25 @@ def _warn_of(width: int) -> None:
         width,
         LANES,
     )
+
+
+def _on_team(take_shares: Callable[..., None], work: _Work) -> None:
+    address = ctypes.byref(work)
+    if work.shares == 1:
+        take_shares(address)
+    elif (parallel := _openmp()) is not None:
+        parallel(take_shares, address, work.shares, 0)
+    else:
+        list(_pool(work.shares).map(lambda _: take_shares(address), range(work.shares)))
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> Callable[..., None] | None:
+    """GOMP_parallel of the OpenMP library that torch has loaded, None without one.
+
+    Its threads spin for a while after each operation of torch: other threads would wait for their cores.
+    """
+    return getattr(ctypes.CDLL(None), "GOMP_parallel", None)
 
 
 @lru_cache(maxsize=4)

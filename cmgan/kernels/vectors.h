@@ -28,6 +28,8 @@ typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias
 #define IN_REGISTER(v) (void)(v)
 #endif
 
+enum { MOST_ARRAYS = 8 };
+
 #define ALWAYS static inline __attribute__((always_inline))
 
 static inline vec load(const float *p) {
@@ -73,6 +75,30 @@ static float *scratch_for(int64_t count) { return aligned_alloc(64, (count * 4 +
 static float *zeros(int64_t count) {
     float *p = scratch_for(count);
     return p ? memset(p, 0, count * 4) : p;
+}
+
+/* A function of this package: arrays and layout as its comment says, items first .. last - 1; returns 0, or 1 when
+ * memory is short. */
+typedef int Function(void *const *arrays, const void *layout, int64_t first, int64_t last);
+
+/* A function's items in equal shares. Each share has its own sums, sum_bytes of them, as the last of its arrays. */
+typedef struct {
+    Function *function;
+    void **arrays;
+    const void *layout;
+    int64_t count, shares, array_count, sum_bytes, taken, failed;
+} Work;
+
+/* What each thread of a team runs: shares until none is left. Which thread takes which makes no difference. */
+void take_shares(void *of) {
+    Work *work = of;
+    void *arrays[MOST_ARRAYS];
+    for (int64_t i; (i = __atomic_fetch_add(&work->taken, 1, __ATOMIC_RELAXED)) < work->shares;) {
+        memcpy(arrays, work->arrays, work->array_count * sizeof *arrays);
+        if (work->sum_bytes) arrays[work->array_count - 1] = (char *)arrays[work->array_count - 1] + i * work->sum_bytes;
+        int64_t first = work->count * i / work->shares, last = work->count * (i + 1) / work->shares;
+        if (work->function(arrays, work->layout, first, last)) __atomic_store_n(&work->failed, 1, __ATOMIC_RELAXED);
+    }
 }
 
 /* Sequences along one axis of a row-major array of tokens: token i of sequence s is number base + i * step. */

@@ -9,6 +9,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 
 from cmgan.kernels import attention, conformer, takes
+from cmgan.kernels.dropout import Dropout, draw_seeds
 
 HEADS = 4
 REACH = 512
@@ -50,23 +51,25 @@ class FeedForwardStep(nn.Module):
         net = nn.Sequential(
             nn.Linear(channels, wide),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(wide, channels),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
         # As the public state dict nests them.
         self.fn = nn.ModuleDict({"fn": nn.ModuleDict({"net": net}), "norm": nn.LayerNorm(channels)})
 
     def forward(self, x: Tensor) -> Tensor:
         net, norm = self.fn["fn"]["net"], self.fn["norm"]
+        wide, swish, dropout, narrow, last_dropout = net
         if takes(x, conformer.SOURCE, x.shape[-1]):
-            wide, _, dropout, narrow, _ = net
-            return conformer.feed_forward(x, norm, wide, narrow, dropout.p if self.training else 0.0)
-        return torch.add(x, net(norm(x)), alpha=0.5)
+            return conformer.feed_forward(x, norm, wide, narrow, dropout.rate)
+        seeds = draw_seeds() if dropout.rate else None
+        hidden = dropout(swish(wide(norm(x))), seeds)
+        return torch.add(x, last_dropout(narrow(hidden), seeds, first=hidden.numel()), alpha=0.5)
 
 
 class RelativeAttention(nn.Module):
-    """Self-attention of C channels in 4 heads with Shaw's relative positions, dropout on the result.
+    """Self-attention of C channels in 4 heads with Shaw's relative positions.
 
     logit(i, j) = q_i · (k_j + E[i − j]) / √d, without a tensor of all pairs and features: the distances i − j of n
     positions take 2n − 1 values. With E's rows in the order of falling distance, n − 1, …, −(n − 1), as columns of
@@ -78,7 +81,7 @@ class RelativeAttention(nn.Module):
     Source: Shaw et al. 2018, equation 5 with the value term left out; sizes and names are public code facts.
     """
 
-    def __init__(self, channels: int, dropout: float) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         if channels % HEADS:
             raise ValueError(
@@ -88,7 +91,6 @@ class RelativeAttention(nn.Module):
         self.to_kv = nn.Linear(channels, 2 * channels, bias=False)
         self.to_out = nn.Linear(channels, channels)
         self.rel_pos_emb = nn.Embedding(2 * REACH + 1, channels // HEADS)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(sequences, n, C) → same; without gradients some sequences at a time, for long recordings."""
@@ -101,11 +103,9 @@ class RelativeAttention(nn.Module):
         sequences, n, channels = x.shape
         qkv = functional.linear(x, self.input_weight()).view(sequences, n, 3, HEADS, channels // HEADS)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        by_column = (q @ self.table(n).to(q.dtype)).contiguous()
-        strides = (*by_column.stride()[:2], 2 * n - 2, 1)
-        position = by_column.as_strided((sequences, HEADS, n, n), strides, by_column.storage_offset() + n - 1)
+        position = _by_distance(q @ self.table(n).to(q.dtype))
         attended = functional.scaled_dot_product_attention(q, k, v, position, scale=1.0)
-        return self.dropout(self.to_out(attended.transpose(1, 2).reshape(sequences, n, channels)))
+        return self.to_out(attended.transpose(1, 2).reshape(sequences, n, channels))
 
     def table(self, n: int) -> Tensor:
         """Embeddings of the distances n − 1, …, −(n − 1) as columns, (d, 2n − 1)."""
@@ -118,13 +118,21 @@ class RelativeAttention(nn.Module):
         return torch.cat([self.to_q.weight * scale, self.to_kv.weight])
 
 
+def _by_distance(logits: Tensor) -> Tensor:
+    """Row i of (…, n, 2n − 1) from column n − 1 − i on: logits of distances become those of pairs, (…, n, n)."""
+    n = logits.shape[-2]
+    # Rows one column shorter over the same memory: each begins one column before the last.
+    return logits.flatten(-2)[..., n - 1 : -1].unflatten(-1, (n, 2 * n - 2))[..., :n] if n > 1 else logits
+
+
 class AttentionStep(nn.Module):
-    """x + attention(norm(x)) along axis 1 or 2 of (B, T, F, C)."""
+    """x + dropout(attention(norm(x))) along axis 1 or 2 of (B, T, F, C)."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
-        self.fn = RelativeAttention(channels, dropout)
+        self.fn = RelativeAttention(channels)
         self.norm = nn.LayerNorm(channels)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
         channels = x.shape[-1]
@@ -134,11 +142,11 @@ class AttentionStep(nn.Module):
         if compiled:
             qkv = conformer.normed_linear(x, self.norm, self.fn.input_weight())
             attended = attention.Attention.apply(qkv, self.fn.table(x.shape[axis]), axis)
-            rate = self.fn.dropout.p if self.training else 0.0
-            return conformer.added_linear(x, attended, self.fn.to_out.weight, self.fn.to_out.bias, rate)
+            to_out = self.fn.to_out
+            return conformer.added_linear(x, attended, to_out.weight, to_out.bias, self.dropout.rate)
         sequences = x.transpose(1, 2) if axis == 1 else x
         attended = self.fn(self.norm(sequences.flatten(0, 1))).view(sequences.shape)
-        return x + (attended.transpose(1, 2) if axis == 1 else attended)
+        return x + self.dropout(attended.transpose(1, 2) if axis == 1 else attended)
 
 
 class DepthwiseConv(nn.Module):

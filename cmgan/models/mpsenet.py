@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmgan.memory import keep_freed_memory
 from cmgan.models.conformer import HEADS
 from cmgan.models.discriminator import LearnableSigmoid
 from cmgan.models.tscnet import DEPTH, SubPixelConv
@@ -57,6 +58,7 @@ class MPSENet(nn.Module):
         if num_channel < 1 or num_channel % HEADS:
             raise ValueError(f"num_channel is {num_channel}: use a multiple of {HEADS}")
         super().__init__()
+        keep_freed_memory()
         self.dense_encoder = _DenseEncoder(num_channel)
         self.TSTransformer = nn.ModuleList(_TwoStageBlock(num_channel) for _ in range(num_blocks))
         self.mask_decoder = _MaskDecoder(num_channel, num_features)

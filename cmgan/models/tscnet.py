@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cmgan.kernels import dense_net, takes
+from cmgan.memory import keep_freed_memory
 from cmgan.models.conformer import ConformerBlock
 from cmgan.signal import CMGAN_STFT, magnitude
 
@@ -26,6 +27,7 @@ class TSCNet(nn.Module):
         self, num_channel: int = 64, num_features: int = 201, num_blocks: int = 4, dropout: float = 0.2
     ) -> None:
         super().__init__()
+        keep_freed_memory()
         if num_blocks < 1:
             raise ValueError(f"num_blocks is {num_blocks}: use at least 1")
         self.num_blocks = num_blocks

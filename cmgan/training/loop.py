@@ -128,8 +128,10 @@ def _compile(generator: torch.nn.Module, backend: str) -> None:
     known = torch.compiler.list_backends(exclude_tags=())
     if backend not in known:
         raise ValueError(f"compile_backend is {backend!r}: use one of {', '.join(known)}, or none")
-    # Crops have one length; with dynamic shapes the dilated convolutions do not compile.
-    generator.compile(backend=backend, dynamic=False)
+    # Crops have one length; with dynamic shapes the dilated convolutions do not compile. Part by part: what inductor
+    # of torch 2.13 makes of the whole generator writes past its memory on a CPU.
+    for part in generator.children():
+        part.compile(backend=backend, dynamic=False)
 
 
 def _resume(

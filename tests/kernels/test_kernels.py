@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from cmgan.kernels import conformer, dense_net, torch_only
 from cmgan.kernels.attention import Attention
+from cmgan.kernels.dropout import draw_seeds, kept
 from cmgan.kernels.library import native_library
-from cmgan.models.conformer import REACH, AttentionStep, ConvolutionStep, FeedForwardStep
+from cmgan.models.conformer import REACH, AttentionStep, ConformerBlock, ConvolutionStep, FeedForwardStep
 from cmgan.models.tscnet import causal_conv
 from tests.oracles.generator import Attention as LiteralAttention
 
@@ -97,6 +98,29 @@ def test_dropout_draws_are_independent_between_calls_and_neighbours_and_follow_t
         assert torch.equal(first, step(x) != x)
     for one, other in ((first, second), (first[1:], first[:-1]), (first[:, 1:], first[:, :-1])):
         assert (one & other).float().mean().item() == pytest.approx(0.7**2, abs=0.005)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_training_draws_the_same_dropout_with_and_without_a_compiler(axis: int) -> None:
+    block, x = ConformerBlock(16, 0.3, axis).train(), torch.randn(2, 5, 7, 16, requires_grad=True)
+
+    def output() -> Tensor:
+        torch.manual_seed(4)
+        return block(x)
+
+    actual, drawn = output(), torch.get_rng_state()
+    expected, drawn_in_torch = in_torch(output), torch.get_rng_state()
+    assert torch.equal(drawn, drawn_in_torch)
+    assert_equal_with_gradients(actual, expected, [x, *block.parameters()], 1e-4)
+
+
+@given(first=st.sampled_from([0, 5, 2**31 - 3, 2**32 - 7, 5 * 2**32]), rate=st.sampled_from([0.1, 0.5, 0.9]))
+@settings(max_examples=15, deadline=None)
+def test_dropout_in_torch_keeps_the_asked_share_wherever_its_numbers_begin(first: int, rate: float) -> None:
+    seeds = draw_seeds()
+    whole = kept(torch.Size([40_000]), seeds, first, rate)
+    assert whole.float().mean().item() == pytest.approx(1 - rate, abs=0.015)
+    assert torch.equal(whole[100:200], kept(torch.Size([100]), seeds, first + 100, rate))
 
 
 def test_the_number_of_threads_does_not_change_the_feed_forward_result() -> None:

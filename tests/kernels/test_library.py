@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from cmgan.kernels import conformer, library, takes, torch_only
 from cmgan.models.conformer import ConformerBlock
@@ -51,3 +52,34 @@ def test_a_source_is_compiled_once_and_found_again(empty_cache: Path) -> None:
     library.native_library.cache_clear()
     assert library.native_library("dense_net.c") is not None
     assert compiled.stat().st_mtime_ns == written
+
+
+def test_a_kernel_refuses_arrays_of_another_shape_or_type() -> None:
+    x, step = torch.zeros(3, 16), nn.Linear(16, 16)
+    with pytest.raises(ValueError, match=r"of shape \(2, 16\) in place of \(3, 16\)"):
+        conformer.added_linear(torch.zeros(2, 16), x, step.weight, step.bias, 0.0)
+    with pytest.raises(ValueError, match=r"of shape \(48, 16\) in place of \(48, 15\)"):
+        conformer.DepthwiseConv.apply(torch.zeros(1, 2, 2, 15), torch.zeros(16, 1, 48), torch.zeros(16), 1)
+    with pytest.raises(ValueError, match="float64"):
+        library.pointer(x.double())
+    with pytest.raises(ValueError, match=r"strides \(1, 16\)"):
+        library.pointer(x.T)
+
+
+def test_threads_of_our_own_take_the_shares_where_torch_has_no_openmp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if library.native_library(conformer.SOURCE) is None:
+        pytest.skip("no C compiler")
+    block, x, before = ConformerBlock(16, 0.0, axis=2), torch.randn(2, 7, 9, 16), torch.get_num_threads()
+
+    def gradients() -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad(block(x).square().sum(), list(block.parameters()))
+
+    try:
+        torch.set_num_threads(3)
+        expected = gradients()
+        monkeypatch.setattr(library, "_openmp", lambda: None)
+        assert all(map(torch.equal, gradients(), expected))
+    finally:
+        torch.set_num_threads(before)

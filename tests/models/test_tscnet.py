@@ -103,7 +103,7 @@ def test_unusable_sizes_are_refused_by_name() -> None:
 
 @pytest.mark.parametrize("positions", [1, 2, 15, 16, 17, 40])
 def test_attention_in_torch_equals_the_literal_one(positions: int) -> None:
-    attention, literal = RelativeAttention(8, 0.0), LiteralAttention(8, 0.0)
+    attention, literal = RelativeAttention(8), LiteralAttention(8, 0.0)
     literal.load_state_dict(attention.state_dict())
     x = torch.randn(3, positions, 8)
     torch.testing.assert_close(attention(x), literal(x), rtol=1e-5, atol=1e-6)
@@ -112,7 +112,7 @@ def test_attention_in_torch_equals_the_literal_one(positions: int) -> None:
 def test_without_gradients_sequences_taken_a_few_at_a_time_give_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    attention = RelativeAttention(8, 0.0)
+    attention = RelativeAttention(8)
     x = torch.randn(7, 30, 8, generator=torch.Generator().manual_seed(0))
     at_once = attention(x)
     monkeypatch.setattr("cmgan.models.conformer.LARGEST_LOGITS", 2 * 4 * 30**2 * 3)

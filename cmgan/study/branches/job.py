@@ -11,7 +11,6 @@ import typer
 import yaml
 
 from cmgan.dataset import load_pairs
-from cmgan.job_environment import prepare_process
 from cmgan.metrics.pesq import pesq_score
 from cmgan.recipe import Budget, budget_for
 from cmgan.study.arms import arm
@@ -140,7 +139,6 @@ def main(
     last_rank: Annotated[int, typer.Option(help="leave out branches of a higher rank; 0 trains all")] = 0,
 ) -> None:
     """Train every trunk and branch of a plan that is not trained yet."""
-    prepare_process()
     try:
         plan = read_plan(plan_file)
         if last_rank:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cmgan.forward import Forward, metric_magnitudes
+from cmgan.memory import keep_freed_memory
 from cmgan.metrics.pesq import PesqWorkers
 from cmgan.models.systems import objective, stft_settings
 from cmgan.recipe import Budget, Recipe
@@ -58,6 +59,7 @@ def minimise(
     with a weight of 0, that term is left out. Returns snapshots after the iterations `seen`, and after the last one.
     Raises ValueError for fewer than 10 iterations, or an objective that is not finite.
     """
+    keep_freed_memory()
     if iterations < 10:
         raise ValueError(f"iterations is {iterations}: use at least 10, and some hundreds to converge")
     stft = stft_settings(recipe.generator, Budget())

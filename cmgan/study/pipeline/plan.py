@@ -1,9 +1,12 @@
 """What a profile would cost, before it starts: its jobs, and time, memory and disk from a few steps measured here."""
 
 import dataclasses
+import os
 import resource
+import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +18,6 @@ import torch
 import typer
 
 from cmgan.dataset import batches_per_epoch
-from cmgan.job_environment import prepare_process
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import repository_root
@@ -29,16 +31,22 @@ from data_prep.synthetic import prepare_synthetic
 # Of VoiceBank+DEMAND with 28 speakers, for a corpus that is not there yet; 11,572 include those held out.
 VOICEBANK_UTTERANCES = {"train": 11_572, "validation": 0, "test": 824}
 WARM_UP_STEPS, MEASURED_STEPS = 1, 3
+# What the two processes of a job do before their first line: papermill's, then its kernel's.
+STARTS = (
+    "import cmgan.study.pipeline.run_notebook",
+    "import ipykernel.kernelapp, seaborn, torch._dynamo, cmgan.study.training.job",
+)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a few real steps took: seconds a step (median) and an epoch's validation of one utterance, peak memory
+    """What a few real steps took: seconds a step (median), a validated utterance and the start of a job, peak memory
     of the process, and bytes kept of a training: of a network, of its checkpoint and of a row of its log."""
 
     device: str
     step_seconds: float
     validation_seconds: float
+    start_seconds: float
     peak_mib: float
     network_bytes: int
     log_row_bytes: int
@@ -62,7 +70,17 @@ class Plan:
         """Hours that the tests of one training take, at the pace of validation."""
         return self.utterances["test"] * cost.validation_seconds / 3600
 
-    def in_words(self, cost: Cost) -> list[str]:
+    def study_hours(self, cost: Cost, cores: int) -> float:
+        """Hours of all trainings, branches and evaluations on this many cores, each job with its start."""
+        profile, start = self.profile, cost.start_seconds / 3600
+        training = start + self.training_hours(cost)
+        branch = start + profile.branch_epochs / profile.epochs * self.training_hours(cost)
+        evaluation = start + self.evaluation_hours(cost)
+        at_once = max(1, cores // (profile.threads * profile.processes or cores))
+        alone = len(profile.trainings) * (training + evaluation) + len(profile.branch_trainings) * branch
+        return alone / at_once
+
+    def in_words(self, cost: Cost, cores: int) -> list[str]:
         """The plan as lines: the work, what was measured, and what follows for one training and for all."""
         profile, each, tests = self.profile, self.training_hours(cost), self.evaluation_hours(cost)
         trainings, branches = len(profile.trainings), len(profile.branch_trainings)
@@ -82,6 +100,8 @@ class Plan:
             f"One training: {hours(each)}, its tests {hours(tests)}",
             f"All of them, one after the other on such a device: "
             f"{hours(trainings * (each + tests) + branches * share * each)}",
+            f"As jobs that take {cost.start_seconds:.0f} s to start, on {cores} cores: "
+            f"{hours(self.study_hours(cost, cores))}, and some minutes for speech, objective and report",
             f"Disk, besides the corpus: {kept / 2**30:.1f} GiB",
         ]
 
@@ -125,10 +145,19 @@ def measured_cost(profile: Profile, folder: Path) -> Cost:
         device=torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads",
         step_seconds=steps["seconds"].iloc[WARM_UP_STEPS:].median(),
         validation_seconds=validated - last_step,
+        start_seconds=start_seconds(),
         peak_mib=(torch.cuda.max_memory_allocated() if on_gpu else peak) / 2**20,
         network_bytes=(trained / "generator.pt").stat().st_size,
         log_row_bytes=(trained / "steps.csv").stat().st_size // (len(steps) + 1),
     )
+
+
+def start_seconds() -> float:
+    """Seconds that a job takes to start, papermill and its kernel."""
+    before = time.monotonic()
+    for imports in STARTS:
+        subprocess.run([sys.executable, "-c", imports], check=True)
+    return time.monotonic() - before
 
 
 def hours(count: float) -> str:
@@ -147,14 +176,12 @@ def main(profile_name: ProfileName, corpus: CorpusFolder = "", config: Overrides
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"Measuring {WARM_UP_STEPS + MEASURED_STEPS} steps of {profile.arms[0]} …", flush=True)
-    # Like the jobs of a study, it is measured in a process that starts with their environment.
-    prepare_process()
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
     ):
         cost = process.submit(measured_cost, profile, Path(folder)).result()
-    print("\n".join(plan.in_words(cost)))
+    print("\n".join(plan.in_words(cost, os.cpu_count() or 1)))
 
 
 if __name__ == "__main__":

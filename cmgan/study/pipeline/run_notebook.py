@@ -15,7 +15,6 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
 from cmgan.csv_log import CsvLog
-from cmgan.job_environment import prepare_process
 from cmgan.progress import duration
 from cmgan.study.notebook_text import finding_of, first_sentences, question_of
 from cmgan.study.paths import repository_root
@@ -86,8 +85,6 @@ def main(
     root = repository_root()
     title = f"{name}-{label}" if label else name
     shown = _Labelled(f"{name} {label}".strip(), sys.stdout)
-    # The kernel, a process of its own, starts with it.
-    prepare_process()
     started = time.monotonic()
     notebook, executed = root / "notebooks" / f"{name}.ipynb", root / run / "notebooks" / f"{title}.ipynb"
     shown.write(f"asks: {question_of(notebook)}\n")

@@ -13,7 +13,13 @@ from tests.speech_like import speech_like
 
 ROOT = Path(__file__).parents[3]
 COST = Cost(
-    "CPU", step_seconds=2.0, validation_seconds=0.5, peak_mib=2048, network_bytes=2**20, log_row_bytes=1024
+    "CPU",
+    step_seconds=2.0,
+    validation_seconds=0.5,
+    start_seconds=4.0,
+    peak_mib=2048,
+    network_bytes=2**20,
+    log_row_bytes=1024,
 )
 
 
@@ -37,12 +43,15 @@ def test_a_plan_multiplies_measured_steps_and_validations_by_what_the_profile_as
     assert plan.steps == 70
     assert plan.training_hours(COST) == pytest.approx((70 * 2.0 + 10 * 6 * 0.5) / 3600)
     assert plan.evaluation_hours(COST) == pytest.approx(18 / 3600)
-    words = "\n".join(plan.in_words(COST))
+    words = "\n".join(plan.in_words(COST, cores=3))
     assert "6 trainings, and 6 branches of 3 epochs" in words
     assert "One training: 2 min 50 s" in words
     # Six trainings with their tests, and six branches of three epochs where a training has ten.
     assert 6 * (170 + 18) + 6 * 0.3 * 170 == 23 * 60 + 54
     assert "on such a device: 23 min 54 s" in words
+    # Each of the 18 jobs starts, and three run at a time with one thread each.
+    assert "take 4 s to start, on 3 cores: 8 min 22 s" in words
+    assert (23 * 60 + 54 + 18 * 4) / 3 == 502
 
 
 def test_a_folder_is_counted_as_the_preparation_would_split_it(tmp_path):
