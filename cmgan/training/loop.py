@@ -80,7 +80,7 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     told = report if accelerator.is_main_process else lambda _: None
     state = _initial_state(run, accelerator)
     _resume(run, state, accelerator, told)
-    limit = run.budget.pesq_time_limit or None
+    limit = run.budget.pesq_time_limit
     with PesqWorkers(run.budget.pesq_workers, limit) as scorer, tracking(accelerator) as tracker:
         stft = stft_settings(run.recipe.generator, run.budget)
         context = TrainingContext(state, run.recipe, accelerator, scorer, stft)

@@ -50,8 +50,18 @@ def test_failures_in_a_row_cost_their_own_samples_and_leave_no_process(seen, cou
     seen(f"{count} PESQ calls, most of which crash, raise or hang", f"{told}; no process or zombie is left")
 
 
-def test_training_goes_on_without_the_labels_of_workers_that_die(manifest, tmp_path, monkeypatch, seen):
-    monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", "tests.metrics.scoring_doubles:crash")
+@pytest.mark.parametrize(
+    ("double", "reason", "fault"),
+    [
+        ("crash", "worker_crash", "every PESQ call of a training ends its process"),
+        ("hang", "timeout", "every PESQ call of a training hangs for ever (limit shortened from 600 s)"),
+    ],
+)
+def test_training_goes_on_without_the_labels_of_workers_that_die_or_hang(
+    manifest, tmp_path, monkeypatch, seen, double, reason, fault
+):
+    monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", f"tests.metrics.scoring_doubles:{double}")
+    monkeypatch.setattr(pesq_module, "CALL_LIMIT_S", 0.3)
     budget = Budget(
         channels=4,
         blocks=1,
@@ -64,11 +74,11 @@ def test_training_goes_on_without_the_labels_of_workers_that_die(manifest, tmp_p
     )
     folder = train(TrainingRun(manifest, tmp_path / "run", Recipe(), budget, 1, "tried"), lambda _: None)
     steps = pd.read_csv(folder / "steps.csv")
-    assert (steps["failure_reasons"] == "worker_crash:2").all()
+    assert (steps["failure_reasons"] == f"{reason}:2").all()
     assert steps["label_mean"].isna().all()
     assert steps["loss_discriminator"].gt(0).all(), "the half on clean speech is learnt all the same"
-    reasons = steps["failure_reasons"][0]
-    seen("every PESQ call of a training ends its process", f"trained to the end, {reasons} a step")
+    assert (pd.read_csv(folder / "validation.csv")["pesq_reason"] == reason).all()
+    seen(fault, f"trained to the end, {reason}:2 a step")
 
 
 def test_a_nan_from_the_package_is_a_missing_score_with_a_reason(monkeypatch, seen):
