@@ -110,10 +110,14 @@ def test_a_log_that_has_no_room_is_named(manifest, full, monkeypatch, seen):
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_events_that_have_no_room_stop_training_in_one_line(manifest, full, tmp_path, monkeypatch, capfd, seen):
+def test_events_that_have_no_room_stop_training_in_one_line(
+    manifest, full, tmp_path, monkeypatch, capfd, seen
+):
     disk, filled = full
     (disk / "events").mkdir()
-    run = TrainingRun(manifest, tmp_path / "run", Recipe(), BUDGET, 1, "tried", "tensorboard", checkpoint_steps=1)
+    run = TrainingRun(
+        manifest, tmp_path / "run", Recipe(), BUDGET, 1, "tried", "tensorboard", checkpoint_steps=1
+    )
     run.output.mkdir()
     (run.output / "events").symlink_to(disk / "events")
     whole = train(dataclasses.replace(run, output=tmp_path / "whole", tracker=""), lambda _: None)
@@ -135,7 +139,8 @@ def test_events_that_have_no_room_stop_training_in_one_line(manifest, full, tmp_
     for name in _names(whole):
         if name != "steps.csv":
             assert (run.output / name).read_bytes() == (whole / name).read_bytes()
-    seen("the disk is full when TensorBoard's events are written", f"{result.stderr.strip()}; resumed to the same bytes")
+    happened = f"{result.stderr.strip()}; resumed to the same bytes"
+    seen("the disk is full when TensorBoard's events are written", happened)
 
 
 def test_enhancing_leaves_nothing_torn(full, rng, seen):
