@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
@@ -97,12 +98,10 @@ def working_folder(run: TrainingRun) -> Iterator[None]:
     run.unfinished.mkdir(parents=True, exist_ok=True)
     # The lock goes with the process, so that a killed one leaves nothing to clean up.
     with (run.unfinished / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if _is_held_elsewhere(lock):
             raise ValueError(
                 f"{run.output} is being trained by another process: wait for it, or give another folder"
-            ) from None
+            )
         config = run.unfinished / "config.json"
         identity = json.dumps(run.identity(), indent=2)
         if config.exists() and config.read_text() != identity:
@@ -111,6 +110,16 @@ def working_folder(run: TrainingRun) -> Iterator[None]:
                     leftover.unlink()
         write_text(identity, config)
         yield
+
+
+def _is_held_elsewhere(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks
+    return False
 
 
 def move_results_up(run: TrainingRun) -> None:

@@ -50,6 +50,37 @@ def test_failures_in_a_row_cost_their_own_samples_and_leave_no_process(seen, cou
     seen(f"{count} PESQ calls, most of which crash, raise or hang", f"{told}; no process or zombie is left")
 
 
+def _resident_mb(process):
+    (line,) = (
+        line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line[:6] == "VmRSS:"
+    )
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(400, id="400"), pytest.param(10_000, id="10000", marks=pytest.mark.torture)]
+)
+def test_memory_does_not_grow_with_the_number_of_calls(seen, count):
+    rng = np.random.default_rng(0)
+    clean = np.stack([speech_like(rng, 0.3) for _ in range(20)])
+    noisy = clean + 0.01 * rng.standard_normal(clean.shape)
+    before = set(_children())
+    with PesqWorkers(1) as scorer:
+        scores, used = [], []
+        for number in range(count // 20):
+            scores += scorer.submit(clean, noisy).result()
+            if number in (9, count // 20 - 1):
+                (worker,) = set(_children()) - before
+                used.append((_resident_mb(worker), _resident_mb("self")))
+    assert len({score.value for score in scores}) == len({score.value for score in scores[:20]})
+    grown = np.subtract(used[1], used[0])
+    assert (grown < 8).all(), f"MB more in the worker and here: {grown}"
+    seen(
+        f"{count} PESQ calls in one worker",
+        "the same scores, and no more than 8 MB more memory on either side",
+    )
+
+
 @pytest.mark.parametrize(
     ("double", "reason", "fault"),
     [
