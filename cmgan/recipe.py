@@ -100,7 +100,7 @@ class Budget:
         int, Setting("processes that score PESQ during the backward pass, 0 for none", least=0)
     ] = 0
     pesq_time_limit: Annotated[
-        float, Setting("seconds after which PESQ counts as failed, 0 waits", least=0)
+        float, Setting("seconds after which PESQ in a worker counts as failed, 0 takes 600", least=0)
     ] = 0.0
     processes: Annotated[
         int, Setting("processes that train one arm, on a GPU each where there are", least=1)

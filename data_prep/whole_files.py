@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# Errors of a full disk, a quota and a largest file size.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     """A free name beside `path`, for a file or a folder, that becomes `path` where the block ends well.
@@ -43,7 +47,7 @@ def explained_when_full(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in FULL:
             raise
         folder = next(folder for folder in path.absolute().parents if folder.exists())
         free = shutil.disk_usage(folder).free / 1e6

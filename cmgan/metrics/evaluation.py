@@ -16,6 +16,8 @@ from cmgan.metrics.speech import METRIC_NAMES, SpeechMeasures
 from data_prep.audio import AudioError, files_by_name, read_together
 
 MEASURE_FUNCTION = "cmgan.metrics.speech:measure_estimate"
+# An hour of audio takes minutes: only a call that hangs takes that long.
+CALL_LIMIT_S = 3600.0
 SCORES = (*METRIC_NAMES, "gain")
 COLUMNS = ("id", *SCORES, "samples", "pesq_reason", "reasons")
 
@@ -80,7 +82,7 @@ def _read_pair(name: str, clean: Path | None, enhanced: Path) -> tuple[np.ndarra
 
 def _evaluate(pairs: Iterable[Pair], total: int, workers: int | None, quiet: bool) -> pd.DataFrame:
     workers = min(available_cores(), total) if workers is None else workers
-    with ProcessPool(MEASURE_FUNCTION, workers) as pool:
+    with ProcessPool(MEASURE_FUNCTION, workers, CALL_LIMIT_S) as pool:
         submitted = _submitted_ahead(pool, pairs, 2 * workers)
         shown = tqdm(submitted, total=total, unit="file", disable=quiet or None)
         return pd.DataFrame([_row(*one) for one in shown], columns=COLUMNS)

@@ -14,6 +14,8 @@ from data_prep.audio import SAMPLE_RATE
 # about the 60th the process dies. An utterance lasts at least 0.2 s, a pause between two more than 0.2 s, so that
 # shorter signals cannot hold that many.
 SAFE_SECONDS = 20.0
+# A call takes about 0.03 s for each second of audio: only one that hangs takes that long, on a loaded machine too.
+CALL_LIMIT_S = 600.0
 PESQ_FUNCTION = f"{__name__}:pesq_score"
 
 _REASON_OF_CODE = {
@@ -43,8 +45,8 @@ def pesq_score(reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
 
     Audio that cannot be scored gives NaN and one of the reasons: length_mismatch, buffer_too_short (below 0.25 s),
     not_finite, silent_reference, silent_estimate, no_utterances (no active stretch of about 0.2 s),
-    out_of_memory, unknown_error, worker_crash. The last can only happen beyond SAFE_SECONDS, where more than 50
-    utterances make the C code end its process: such signals are scored in a process of their own (0.3 s more).
+    out_of_memory, unknown_error, worker_crash, timeout. The last two can only happen beyond SAFE_SECONDS, where more
+    than 50 utterances make the C code end its process: such signals are scored in one of their own (0.3 s more).
     Raises ValueError for arrays that are not vectors of real numbers.
     """
     for name, signal in (("reference", reference), ("estimate", estimate)):
@@ -68,7 +70,8 @@ def pesq_score(reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
     )
     if len(reference) <= SAFE_SECONDS * SAMPLE_RATE:
         return score_here(reference, estimate)
-    with ProcessPool(f"{__name__}:score_here", workers=1) as pool:
+    limit = CALL_LIMIT_S + len(reference) / SAMPLE_RATE
+    with ProcessPool(f"{__name__}:score_here", workers=1, timeout_s=limit) as pool:
         return _score_of(pool.submit(reference, estimate))
 
 
@@ -101,11 +104,11 @@ class PesqWorkers(AbstractContextManager):
     """Processes that score batches of speech, a context manager.
 
     workers: number of processes; 0 scores inside `submit`, in this process, with the same numbers.
-    timeout_s: seconds one utterance may take in a worker, None for any; without workers there is no limit.
+    timeout_s: seconds one utterance may take in a worker, 0 for CALL_LIMIT_S; without workers there is no limit.
     """
 
-    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
-        self._pool = ProcessPool(PESQ_FUNCTION, workers, timeout_s)
+    def __init__(self, workers: int, timeout_s: float = 0.0) -> None:
+        self._pool = ProcessPool(PESQ_FUNCTION, workers, timeout_s or CALL_LIMIT_S)
 
     def submit(self, references: np.ndarray, estimates: np.ndarray) -> PendingScores:
         """Start scoring a batch: references and estimates (B, N), 16 kHz.

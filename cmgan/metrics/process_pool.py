@@ -15,6 +15,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # of prctl.h
+_LOOK_EVERY_S = 1.0
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -36,16 +37,16 @@ class ProcessPool(AbstractContextManager):
     """Calls a function in `workers` processes, started at once; POSIX only. A context manager.
 
     function: "module:name", imported by each process; its arguments and results are pickled. A call that takes
-    more than `timeout_s` seconds, or ends its process, gets WorkerError, and the process is replaced. With 0
-    workers `submit` calls in this process, without a limit. Processes end with the pool, and when the parent ends,
-    however it does.
+    more than `timeout_s` seconds, or ends its process, gets WorkerError, and the process is replaced; seconds in
+    which the parent is stopped (Ctrl-Z, a sleeping machine) do not count. With 0 workers `submit` calls in this
+    process, without a limit. Processes end with the pool, and when the parent ends, however it does.
     """
 
     def __init__(self, function: str, workers: int, timeout_s: float | None = None) -> None:
-        self._settings = (function, timeout_s or 0.0)
+        self._function, self._timeout_s = function, timeout_s
         self._inline = None if workers else _imported(function)
         self._closed = False
-        self._processes = [_Process(*self._settings) for _ in range(workers)]
+        self._processes = [_Process(function) for _ in range(workers)]
         self._idle: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(workers):
             self._idle.put(slot)
@@ -75,10 +76,10 @@ class ProcessPool(AbstractContextManager):
     def _call(self, arguments: memoryview) -> object:
         slot = self._idle.get()
         try:
-            return self._processes[slot].call(arguments)
+            return self._processes[slot].call(arguments, self._timeout_s)
         except (WorkerError, WorkerStartError):
             if not self._closed:
-                self._processes[slot] = _Process(*self._settings)
+                self._processes[slot] = _Process(self._function)
             raise
         finally:
             self._idle.put(slot)
@@ -87,12 +88,12 @@ class ProcessPool(AbstractContextManager):
 class _Process:
     """One child and the socket to it."""
 
-    def __init__(self, function: str, timeout_s: float) -> None:
+    def __init__(self, function: str) -> None:
         self._function = function
         self._ready = False
         self._connection, child = Pipe()
         search_path = [str(_SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        code = f"from {__name__} import serve; serve({child.fileno()}, {function!r}, {timeout_s})"
+        code = f"from {__name__} import serve; serve({child.fileno()}, {function!r})"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", code],
             stdin=subprocess.DEVNULL,
@@ -104,13 +105,17 @@ class _Process:
         )
         child.close()
 
-    def call(self, arguments: memoryview) -> object:
+    def call(self, arguments: memoryview, timeout_s: float | None) -> object:
         try:
             if not self._ready:
                 self._connection.recv()
                 self._ready = True
             self._connection.send_bytes(arguments)
-            return self._connection.recv()
+            if timeout_s is None or self._answers_within(timeout_s):
+                return self._connection.recv()
+            self.kill()
+            self.end()
+            raise WorkerError("timeout")
         except (EOFError, ConnectionError):
             code = self.end()
         if not self._ready:
@@ -118,7 +123,15 @@ class _Process:
                 f"a worker process for {self._function} ended with code {code} before its first call; "
                 f"what it printed above says why"
             )
-        raise WorkerError("timeout" if code == -signal.SIGALRM else "worker_crash")
+        raise WorkerError("worker_crash")
+
+    def _answers_within(self, seconds: float) -> bool:
+        # Counted in short waits: one that began before a stop ends with it.
+        while seconds > 0:
+            if self._connection.poll(min(seconds, _LOOK_EVERY_S)):
+                return True
+            seconds -= _LOOK_EVERY_S
+        return False
 
     def kill(self) -> None:
         self._process.kill()
@@ -129,28 +142,22 @@ class _Process:
         return self._process.wait()
 
 
-def serve(descriptor: int, function: str, timeout_s: float) -> None:
+def serve(descriptor: int, function: str) -> None:
     """The child's half: answer calls of `function` that come through an inherited socket until the parent is gone.
 
-    A call may take `timeout_s` seconds (0: any time). An exception ends the process: the parent sees a crash.
+    An exception ends the process: the parent sees a crash.
     """
     # Ctrl-C reaches the whole process group; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         # A call in C code does not see its socket close when the parent is killed.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The kernel's alarm ends the process even inside C code, and even when the parent is gone.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     call = _imported(function)
     try:
         with Connection(descriptor) as connection:
             connection.send("ready")
             while True:
-                arguments = connection.recv()
-                signal.setitimer(signal.ITIMER_REAL, timeout_s)
-                result = call(*arguments)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                connection.send(result)
+                connection.send(call(*connection.recv()))
     except (EOFError, ConnectionError):
         return
 

@@ -1,5 +1,6 @@
 """What a notebook says: sentences and tables as it shows them; its question and its finding, read from the file."""
 
+import html
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,24 +16,26 @@ QUESTION = re.compile(r"\*\*Question\.\*\*\s*(.+)")
 
 
 def said(sentences: str | Sequence[str], none: str = "None.") -> Markdown:
-    """A sentence (Markdown) as a paragraph, several as points of a list; `none` where there is nothing to say."""
-    said_ones = [
-        sentence for sentence in ([sentences] if isinstance(sentences, str) else sentences) if sentence
-    ]
+    """A sentence (Markdown) as a paragraph, several as points of a list; `none` where there is nothing to say.
+
+    HTML in it, such as the name of a recording may hold, shows as it is written.
+    """
+    given = [sentences] if isinstance(sentences, str) else sentences
+    said_ones = [sentence.replace("<", "&lt;") for sentence in given if sentence]
     if len(said_ones) > 1:
         return Markdown("\n".join(f"- {sentence}" for sentence in said_ones))
     return Markdown(said_ones[0] if said_ones else none)
 
 
 def numbered(sentences: Sequence[str], none: str = "None.") -> Markdown:
-    """Sentences (Markdown) as a numbered list; `none` where there is nothing to say."""
-    return Markdown("\n".join(f"1. {sentence}" for sentence in sentences) or none)
+    """Sentences (Markdown, HTML shows as it is written) as a numbered list; `none` where there is nothing to say."""
+    return Markdown("\n".join(f"1. {sentence}" for sentence in sentences).replace("<", "&lt;") or none)
 
 
 def shown_table(frame: pd.DataFrame) -> Styler:
-    """A table of text without its row numbers, set from the left."""
+    """A table of text, whatever characters are in it, without its row numbers, set from the left."""
     left = [{"selector": "th", "props": "text-align: left; vertical-align: top"}]
-    style = frame.style.hide(axis="index").set_table_styles(left)
+    style = frame.style.format(escape="html").hide(axis="index").set_table_styles(left)
     return style.set_properties(**{"text-align": "left", "vertical-align": "top"})
 
 
@@ -66,4 +69,4 @@ def first_sentences(text: str, longest: int = 400) -> str:
 def _plain(markdown: str) -> str:
     """Without emphasis, code marks and list marks, on one line."""
     lines = (re.sub(r"^(-|\d+\.) ", "", line.strip()) for line in markdown.splitlines())
-    return re.sub(r"[*`]", "", " ".join(filter(None, lines)))
+    return html.unescape(re.sub(r"[*`]", "", " ".join(filter(None, lines))))

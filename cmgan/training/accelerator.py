@@ -1,8 +1,9 @@
 """A run's Accelerator: what its processes tell each other, and the trackers that it can be watched in."""
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor
 
 from cmgan.signal import SAMPLE_RATE
+from data_prep.whole_files import FULL, explained_when_full
 
 EVENTS = "events"
 TENSORBOARD = "tensorboard"
@@ -61,7 +63,8 @@ def collected(items: list[Item], accelerator: Accelerator) -> list[Item]:
 class Tracker:
     """Sends numbers and sounds of a run to the trackers of an Accelerator; to none where it has none.
 
-    Nothing here draws random numbers or changes a network, so that a run is the same with and without it.
+    Nothing here draws random numbers or changes a network, so that a run is the same with and without it. Raises
+    OSError that says what to do where the disk that it writes to is full.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -77,22 +80,48 @@ class Tracker:
             known = {
                 f"{group}/{name}": float(value) for name, value in numbers.items() if math.isfinite(value)
             }
-            self._accelerator.log(known, step=step)
+            with _explained(self._accelerator):
+                self._accelerator.log(known, step=step)
 
     def sound(self, name: str, waveform: Tensor, step: int) -> None:
         """Send a waveform (1, N), ±1, as sound/name."""
         board = self._accelerator.get_tracker(TENSORBOARD, unwrap=True)
-        board.add_audio(f"sound/{name}", waveform.clamp(-1, 1).cpu(), step, SAMPLE_RATE)
-        board.flush()
+        with _explained(self._accelerator):
+            board.add_audio(f"sound/{name}", waveform.clamp(-1, 1).cpu(), step, SAMPLE_RATE)
+            board.flush()
 
 
 @contextmanager
 def tracking(accelerator: Accelerator) -> Iterator[Tracker]:
     """The tracker of an Accelerator, started, and ended whatever happens."""
-    accelerator.init_trackers(EVENTS)
+    told = threading.excepthook
+
+    def hook(thread: threading.ExceptHookArgs) -> None:
+        # TensorBoard writes in a thread of its own, and raises its error here too, with the next event.
+        if getattr(thread.exc_value, "errno", None) not in FULL:
+            told(thread)
+
+    threading.excepthook = hook
     try:
-        yield Tracker(accelerator)
+        with _explained(accelerator):
+            accelerator.init_trackers(EVENTS)
+        try:
+            yield Tracker(accelerator)
+        except BaseException:
+            with suppress(OSError):
+                _finish(accelerator)
+            raise
+        with _explained(accelerator):
+            _finish(accelerator)
     finally:
-        # Accelerate's own end_training would take down the process group as well.
-        for tracker in accelerator.trackers:
-            tracker.finish()
+        threading.excepthook = told
+
+
+def _explained(accelerator: Accelerator) -> AbstractContextManager[None]:
+    return explained_when_full(Path(accelerator.project_dir or "") / EVENTS)
+
+
+def _finish(accelerator: Accelerator) -> None:
+    # Accelerate's own end_training would take down the process group as well.
+    for tracker in accelerator.trackers:
+        tracker.finish()

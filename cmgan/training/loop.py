@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,9 @@ from cmgan.training.run import (
     STATE,
     TrainingRun,
     is_complete,
-    make_working_folder,
     move_results_up,
     remove_leftovers,
+    working_folder,
 )
 from cmgan.training.step import Accumulation, TrainingContext, training_step
 from cmgan.training.validation import resynthesised, validate
@@ -54,9 +55,9 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     from the last checkpoint with the same result.
     A run that is complete is not trained again. Several processes, started by torchrun or accelerate launch, train
     one run together; the first of them writes and reports.
-    Raises ValueError when the folder holds a result or a checkpoint of other settings, for an empty split, a batch
-    that cannot be filled, an unknown compile backend, a tracker that is not installed, or a number of processes
-    other than the budget's; AudioError for unreadable audio.
+    Raises ValueError when the folder holds a result or a checkpoint of other settings or another process trains in
+    it, for an empty split, a batch that cannot be filled, an unknown compile backend, a tracker that is not
+    installed, or a number of processes other than the budget's; AudioError for unreadable audio.
     """
     if is_complete(run):
         remove_leftovers(run)
@@ -74,22 +75,21 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     training_pairs = _pairs(run, "train")
     validation_pairs = _pairs(run, "validation", run.budget.validated_utterances)
     batches = batches_per_epoch(len(training_pairs), run.budget.batch_size, accelerator.num_processes)
-    with accelerator.main_process_first():
-        if accelerator.is_main_process:
-            make_working_folder(run)
     told = report if accelerator.is_main_process else lambda _: None
-    state = _initial_state(run, accelerator)
-    _resume(run, state, accelerator, told)
-    limit = run.budget.pesq_time_limit or None
-    with PesqWorkers(run.budget.pesq_workers, limit) as scorer, tracking(accelerator) as tracker:
-        stft = stft_settings(run.recipe.generator, run.budget)
-        context = TrainingContext(state, run.recipe, accelerator, scorer, stft)
-        progress = Progress(run.name, run.budget.epochs * batches, state.step, told)
-        Training(run, context, training_pairs, validation_pairs, tracker, progress).run_epochs()
-    if accelerator.is_main_process:
-        weights = extract_model_from_parallel(state.generator).state_dict()
-        save_whole(weights, run.unfinished / "generator.pt")
-        move_results_up(run)
+    with working_folder(run) if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()
+        state = _initial_state(run, accelerator)
+        _resume(run, state, accelerator, told)
+        limit = run.budget.pesq_time_limit
+        with PesqWorkers(run.budget.pesq_workers, limit) as scorer, tracking(accelerator) as tracker:
+            stft = stft_settings(run.recipe.generator, run.budget)
+            context = TrainingContext(state, run.recipe, accelerator, scorer, stft)
+            progress = Progress(run.name, run.budget.epochs * batches, state.step, told)
+            Training(run, context, training_pairs, validation_pairs, tracker, progress).run_epochs()
+        if accelerator.is_main_process:
+            weights = extract_model_from_parallel(state.generator).state_dict()
+            save_whole(weights, run.unfinished / "generator.pt")
+            move_results_up(run)
     accelerator.wait_for_everyone()
     return run.output
 

@@ -1,9 +1,13 @@
 """A training run: what it trains on, how and how long, and the folder that it works in and ends in."""
 
+import fcntl
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
@@ -11,6 +15,7 @@ from data_prep.whole_files import whole_file, write_text
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
+LOCK = ".lock"
 LOGS = ("steps.csv", "epochs.csv", "validation.csv")
 
 
@@ -84,14 +89,37 @@ def is_complete(run: TrainingRun) -> bool:
     return True
 
 
-def make_working_folder(run: TrainingRun) -> None:
-    """Make `unfinished` with the run's config.json; what other settings left there is thrown away."""
-    config = run.unfinished / "config.json"
-    identity = json.dumps(run.identity(), indent=2)
-    if config.exists() and config.read_text() != identity:
-        for leftover in run.unfinished.iterdir():
-            leftover.unlink()
-    write_text(identity, config)
+@contextmanager
+def working_folder(run: TrainingRun) -> Iterator[None]:
+    """Hold `unfinished`, made with the run's config.json; what other settings left there is thrown away.
+
+    Raises ValueError where another process holds it.
+    """
+    run.unfinished.mkdir(parents=True, exist_ok=True)
+    # The lock goes with the process, so that a killed one leaves nothing to clean up.
+    with (run.unfinished / LOCK).open("w") as lock:
+        if _is_held_elsewhere(lock):
+            raise ValueError(
+                f"{run.output} is being trained by another process: wait for it, or give another folder"
+            )
+        config = run.unfinished / "config.json"
+        identity = json.dumps(run.identity(), indent=2)
+        if config.exists() and config.read_text() != identity:
+            for leftover in run.unfinished.iterdir():
+                if leftover.name != LOCK:
+                    leftover.unlink()
+        write_text(identity, config)
+        yield
+
+
+def _is_held_elsewhere(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks
+    return False
 
 
 def move_results_up(run: TrainingRun) -> None:

@@ -18,7 +18,7 @@ def echo(_reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
     if value == CRASH:
         os.kill(os.getpid(), signal.SIGSEGV)
     if value == HANG:
-        time.sleep(60)
+        hang(_reference, estimate)
     if value == RAISE:
         raise ValueError("told to raise")
     time.sleep(0.05 / (1 + value))
@@ -30,9 +30,20 @@ def crash(_reference: np.ndarray, _estimate: np.ndarray) -> PesqScore:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def hang(_reference: np.ndarray, _estimate: np.ndarray) -> None:
+    """A loop in C code without an end, in which Python handles no signal."""
+    sum(iter(int, 1))
+
+
 def process_id() -> int:
     """Which process answers."""
     return os.getpid()
+
+
+def nap() -> str:
+    """Answer after a moment."""
+    time.sleep(0.5)
+    return "awake"
 
 
 def loaded_modules() -> list[str]:

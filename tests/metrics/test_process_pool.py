@@ -107,6 +107,34 @@ def test_a_worker_in_the_middle_of_a_call_ends_with_its_killed_parent(tmp_path):
     assert _wait_until_gone(int(note.read_text()), seconds=2)
 
 
+STOPPED_PARENT = """
+from cmgan.metrics.process_pool import ProcessPool
+with ProcessPool("tests.metrics.scoring_doubles:nap", 1, timeout_s=2.0) as pool:
+    print(pool.submit().result(), flush=True)
+    last = pool.submit()
+    print("asked", flush=True)
+    print(last.result())
+"""
+
+
+def test_time_in_which_the_whole_job_is_stopped_does_not_count():
+    parent = subprocess.Popen(
+        [sys.executable, "-c", STOPPED_PARENT],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert parent.stdout.readline() == "awake\n"
+    assert parent.stdout.readline() == "asked\n"
+    time.sleep(0.2)
+    os.killpg(parent.pid, signal.SIGSTOP)
+    time.sleep(3)
+    os.killpg(parent.pid, signal.SIGCONT)
+    assert parent.communicate(timeout=30)[0] == "awake\n"
+    assert parent.returncode == 0
+
+
 @needs_proc
 def test_an_interrupt_of_the_process_group_leaves_the_decision_to_the_parent():
     with ProcessPool("tests.metrics.scoring_doubles:process_id", 1) as pool:

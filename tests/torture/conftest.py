@@ -17,6 +17,7 @@ ROWS = pytest.StashKey[list]()
 HEAD = """# Faults tried, and what happened
 
 Written by `make torture`, which makes each of these faults happen; a row stands here only where its test passed.
+`make torture FORM=short`, `make test` and CI make all kinds of them, with fewer kills, flipped bits and PESQ calls.
 Paths are shortened to `…`.
 
 | fault | what happened |

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 from typer import Typer
@@ -18,6 +19,7 @@ from cmgan.commands.outcome import input_errors
 from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, Recipe
 from cmgan.training import loop
+from cmgan.training.accelerator import Tracker
 from cmgan.training.loop import TrainingRun, train
 from data_prep.__main__ import main as prepare
 from data_prep.audio import write_audio
@@ -105,6 +107,40 @@ def test_a_log_that_has_no_room_is_named(manifest, full, monkeypatch, seen):
     _assert_told(result, run.unfinished / "steps.csv")
     assert (train(run, lambda _: None) / "generator.pt").exists()
     seen("the disk is full when a step is logged", result.stderr)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_events_that_have_no_room_stop_training_in_one_line(
+    manifest, full, tmp_path, monkeypatch, capfd, seen
+):
+    disk, filled = full
+    (disk / "events").mkdir()
+    run = TrainingRun(
+        manifest, tmp_path / "run", Recipe(), BUDGET, 1, "tried", "tensorboard", checkpoint_steps=1
+    )
+    run.output.mkdir()
+    (run.output / "events").symlink_to(disk / "events")
+    whole = train(dataclasses.replace(run, output=tmp_path / "whole", tracker=""), lambda _: None)
+    real_log = Tracker.log
+
+    def log_when_full(tracker, group, values, step):
+        if step == 2:
+            stack.enter_context(filled(0))
+        real_log(tracker, group, values, step)
+
+    capfd.readouterr()
+    with ExitStack() as stack, monkeypatch.context() as patched:
+        patched.setattr(Tracker, "log", log_when_full)
+        result = _train_told(run)
+        _assert_told(result, tmp_path)
+    assert capfd.readouterr().err == ""
+    assert torch.load(run.unfinished / "state.pt")["step"] in (1, 2)
+    train(run, lambda _: None)
+    for name in _names(whole):
+        if name != "steps.csv":
+            assert (run.output / name).read_bytes() == (whole / name).read_bytes()
+    happened = f"{result.stderr.strip()}; resumed to the same bytes"
+    seen("the disk is full when TensorBoard's events are written", happened)
 
 
 def test_enhancing_leaves_nothing_torn(full, rng, seen):

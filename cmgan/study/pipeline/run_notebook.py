@@ -18,6 +18,7 @@ from cmgan.csv_log import CsvLog
 from cmgan.progress import duration
 from cmgan.study.notebook_text import finding_of, first_sentences, question_of
 from cmgan.study.paths import repository_root
+from cmgan.study.pipeline.file_times import date_now
 
 
 class NotebookFailedError(RuntimeError):
@@ -102,6 +103,8 @@ def main(
     CsvLog(root / run / "timing.csv").append(
         {"job": title, "seconds": round(seconds, 1), "peak_mib": round(peak)}
     )
+    # The clock may have been set back since the files were made that this job began with.
+    date_now(root / run)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from snakemake_interface_logger_plugins.registry.plugin import Plugin
 
 from cmgan.progress import duration
+from cmgan.study.pipeline.file_times import date_now
 
 LOGGER = "study"
 
@@ -101,6 +102,8 @@ def make(targets: list[str], root: Path, folder: Path, workers: list[str]) -> in
     checkout's code first. root: the checkout whose code runs; folder: results/RUN, which holds profile.yaml;
     workers: options that say where jobs run.
     """
+    if late := date_now(folder):
+        print(f"{late} files are dated in the future, as after a clock was set back: dated now", flush=True)
     for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", root)):
         os.environ[name] = os.pathsep.join(filter(None, (str(first), os.environ.get(name))))
     reporter = JobReporter(folder / "timing.csv")
