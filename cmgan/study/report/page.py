@@ -37,9 +37,12 @@ from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.comparison.words import RULE, in_words
 from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.paths import repository_root
+from cmgan.study.report.answer import answer_in_two
 from cmgan.study.report.figures import FIGURES, RunFigure
+from cmgan.study.report.listen import Player, players, players_in_words
 from cmgan.study.report.tables import Table, latex, report_tables, write_tables
 from cmgan.study.report.words import (
+    TERMS,
     answer,
     evidence_in_words,
     introduction,
@@ -64,9 +67,11 @@ MARKS = {
 # What the public code has computed since 2023-05-09, in a few lines, and what makes it right.
 BEFORE = """noisy = noisy * gain
 estimate = model(noisy)
-loss_time = (estimate - clean).abs().mean()  # clean is still at the file's level"""
+# clean is still at the file's level
+loss_time = (estimate - clean).abs().mean()"""
 AFTER = """noisy, clean = noisy * gain, clean * gain
 estimate = model(noisy)
+# both are at the network's level
 loss_time = (estimate - clean).abs().mean()"""
 LINKED_TABLES = (
     "data/*.csv",
@@ -81,20 +86,32 @@ LINKED_TABLES = (
 
 @dataclass(frozen=True)
 class Lines:
-    """Sentences (Markdown) under a title, numbered if ordered; `none` stands in their place when there are none."""
+    """Sentences (Markdown) under a title, numbered if ordered, opened by the title's click if folded.
+
+    `none` stands in their place when there are none.
+    """
 
     lines: Sequence[str]
     title: str = ""
     none: str = ""
     ordered: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True)
-class Code:
-    """Lines of a program; style: "before" for what to change, "after" for what it becomes."""
+class Change:
+    """Lines of a program to change, beside what they become; grounds: why."""
 
-    text: str
-    style: str
+    before: str
+    after: str
+    grounds: str
+
+
+@dataclass(frozen=True)
+class Players:
+    """Sound beside its words."""
+
+    players: Sequence[Player]
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,7 @@ class Section:
 
     id: str
     title: str
-    blocks: Sequence[str | Lines | Code | Table | PageFigure]
+    blocks: Sequence[str | Lines | Change | Players | Table | PageFigure]
 
 
 def write_report(
@@ -132,7 +149,7 @@ def write_report(
     write_table(claims.numbers, folder / "claims.csv")
     write_text(claims_markdown(judged), folder / "claims.md")
     page = _html(
-        title=f"CMGAN training compared: {results.root.name}",
+        title=f"CMGAN under test: {results.root.name}",
         introduction=introduction(results),
         sections=_sections(results, compared, judged, tables, figures),
     )
@@ -194,6 +211,8 @@ def _sections(
     def of_step(step: str) -> list[PageFigure]:
         return [pages[name] for name in FIGURES if name in pages and pages[name].png.parts[-3] == step]
 
+    heard = players(results)
+
     def chosen(*names: str) -> list[Table]:
         return [tables[name] for name in names if name in tables]
 
@@ -201,13 +220,22 @@ def _sections(
         Section(
             "objective",
             "What is wrong, and what to change",
-            [*_points(filter(None, [objective_answer(root), branches_answer(root)])), *_repair(judged)],
+            [
+                *_points(answer_in_two(root, compared)),
+                *shown("answer", "mechanism")[:1],
+                *_repair(judged),
+            ],
         ),
+        Section("words", "Words used here", [Lines(TERMS)]),
         Section(
             "seen",
             "How it is seen: without a network, and in networks",
-            shown("objective_descent", "branches", "objective_clip"),
+            [
+                *_points(filter(None, [objective_answer(root), branches_answer(root)])),
+                *shown("objective_descent", "branches", "objective_clip"),
+            ],
         ),
+        Section("listen", "Listen", [*players_in_words(heard), *([Players(heard)] if heard else [])]),
         Section(
             "claims", "Verdicts on the claims", [*_claims_blocks(judged, pages), *shown("claims_forest")]
         ),
@@ -216,12 +244,17 @@ def _sections(
         Section(
             "minima",
             "The objective's minima: doses, other objectives, discriminators, networks",
-            [*_points(objective_in_words(root)), *of_step("objective")[2:]],
+            [*_folded(objective_in_words(root)), *of_step("objective")[2:]],
         ),
         Section(
             "answer",
             "Trainings from scratch in short",
-            [Lines(answer(compared)), RULE, *shown("mechanism", "one_clip")],
+            [
+                Lines(answer(compared)),
+                RULE,
+                *(shown("mechanism") if "answer" in pages else []),
+                *shown("one_clip"),
+            ],
         ),
         Section(
             "run",
@@ -272,18 +305,26 @@ def _points(lines: Iterable[str]) -> list[Lines]:
     return [Lines(lines)] if any(lines) else []
 
 
-def _repair(run: JudgedRun) -> list[str | Code | Lines]:
+def _folded(lines: Sequence[str]) -> list[Lines]:
+    return [Lines(lines, "In numbers", folded=True)] if lines else []
+
+
+def _repair(run: JudgedRun) -> list[Change | Lines]:
     """The lines to change and which claims ask for that, unless this run refutes one; then what to leave."""
-    waste = Lines(to_leave(run, evidence=False), "Do not spend time on", "Nothing was refuted.")
+    waste = Lines(to_leave(run, evidence=False), "Not worth your time", "Nothing was refuted.")
     verdicts = {claim.claim.id: claim.verdict for claim in run.claims if claim.claim.id in REPAIRED_BY}
     if Verdict.REFUTED in verdicts.values():
         return [waste]
     here = [name for name, verdict in verdicts.items() if verdict == Verdict.SUPPORTED]
     kept = _kept_support()
-    grounds = [f"{in_words(here)} in this run"] if here else ["this run alone does not decide it"]
-    grounds += [f"{in_words(kept)} in the kept runs"] if kept else []
-    change = f"Change this ({'; '.join(grounds)}):"
-    return [change, Code(BEFORE, "before"), "to this:", Code(AFTER, "after"), waste]
+    grounds = [_supported(here, "this run")] if here else []
+    grounds += [_supported(kept, "the kept runs")] if kept else []
+    grounds += [] if here else ["this run alone does not decide it"]
+    return [Change(BEFORE, AFTER, f"Why: {'; '.join(grounds)}."), waste]
+
+
+def _supported(claims: Sequence[str], where: str) -> str:
+    return f"{in_words(claims)} {'is' if len(claims) == 1 else 'are'} supported in {where}"
 
 
 def _kept_support() -> list[str]:
@@ -307,7 +348,7 @@ def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines |
     """The claims with their verdicts, and the controls; drawn: figures that the page shows."""
     rows = [
         [
-            f"*{claim.claim.id}* **{claim.claim.title}**\n“{claim.claim.sentence}” {claim.claim.source}",
+            f"*{claim.claim.id}* **{claim.claim.title}**",
             str(claim.verdict),
             _evidence(claim, drawn),
         ]
