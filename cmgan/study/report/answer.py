@@ -39,11 +39,12 @@ def _of_the_loss(root: Path) -> str:
     if published.empty or normalised.empty:
         return ""
     start, peak, end = (published[name].mean() for name in ("pesq_start", "pesq_peak", "pesq"))
-    best, clips = normalised["pesq"].mean(), f"{len(published)} clip{'s' * (len(published) != 1)}"
+    best, clips = normalised["pesq"].mean(), f"mean of {len(published)} clip{'s' * (len(published) != 1)}"
+    clips += "" if published["settled"].all() else ", not settled"
     if best - end <= MARGIN_PESQ:
         return (
             "In this run CMGAN's published training loss does not ask for worse speech: its minimum, found without a "
-            f"network, has PESQ {end:.2f}, that of the repaired loss {best:.2f} (means of {clips})."
+            f"network, has PESQ {end:.2f}, that of the repaired loss {best:.2f} ({clips})."
         )
     fell = peak - end > MARGIN_PESQ
     way = (
@@ -54,7 +55,7 @@ def _of_the_loss(root: Path) -> str:
     return (
         "CMGAN's published training loss asks for worse speech: minimised by itself, without network or "
         f"discriminator, it takes PESQ {way}, at {published['gain'].mean():.2f} of the clean level; with the clean "
-        f"signal scaled like the noisy one (the repaired loss) PESQ ends at {best:.2f} (means of {clips})."
+        f"signal scaled like the noisy one (the repaired loss) PESQ ends at {best:.2f} ({clips})."
     )
 
 
