@@ -66,8 +66,9 @@ FIGURES: dict[str, RunFigure] = {
         clip.one_clip,
         "One clip at the published objective's minimum",
         "Compare the rows. The upper one is the estimated spectrum, which the magnitude loss and the "
-        "discriminator see; the lower one is the spectrum of its waveform, which a listener gets. At the "
-        "minimum frames cancel where they overlap: the magnitudes stay and the sound goes.",
+        "discriminator see; the lower one is the spectrum of its waveform, which a listener gets. Where the "
+        "lower one is weaker, frames cancel where they overlap: the magnitudes stay and the sound goes. Where both "
+        "fade alike, the estimate is turned down.",
         "Columns for clean speech, the best place on the way, the published minimum and the normalised one; "
         "spectrogram as written, spectrogram of the waveform, and waveform.",
     ),
