@@ -193,6 +193,6 @@ def picture_in_words(frame: pd.DataFrame) -> list[str]:
             mean = part.groupby("order")["pesq"].mean()
             loss = "repaired" if STYLE_OF.get(name, name) == GOOD else "published"
             told.append(f"the {loss} loss at {mean.iloc[-1]:.2f} (highest {mean.max():.2f})")
-        where = "Without a network" if panel == LOSS_ALONE else f"Trunk `{panel}`"
+        where = "Without a network" if panel == LOSS_ALONE else f"From the trunk `{panel}`"
         lines.append(f"{where}, PESQ ends with {in_words(told)}.")
     return lines
