@@ -206,7 +206,7 @@ def _cost(timing: pd.DataFrame) -> str:
 
 
 def _commit(root: Path) -> str:
-    """The checkout's commit, marked when files differ from it; empty where there is no git checkout."""
+    """The checkout's commit, marked when files but results differ from it; empty where there is no git checkout."""
     try:
         head, changed = (
             subprocess.run(
@@ -214,7 +214,7 @@ def _commit(root: Path) -> str:
             ).stdout
             for command in (
                 ["rev-parse", "--short=12", "HEAD"],
-                ["status", "--porcelain", "--untracked-files=no"],
+                ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"],
             )
         )
     except (OSError, subprocess.CalledProcessError):
