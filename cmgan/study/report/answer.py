@@ -1,5 +1,7 @@
-"""The answer of a run on the report's first screen: two sentences and one picture, from the tables of the run."""
+"""The answer of a run on the report's first screen: two sentences, one picture, the lines to change."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,21 +15,69 @@ from matplotlib.ticker import NullFormatter
 from cmgan.statistics import MARGIN_PESQ, seed_interval
 from cmgan.study.arms import NOISY_COLOUR, arm_style
 from cmgan.study.branches.tables import TRUNK, differences
+from cmgan.study.claims.rules import Verdict
+from cmgan.study.claims.verdicts import JudgedRun
 from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.comparison.words import in_words, number
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.minima import DESCENT, ends_of
 from cmgan.study.objective.plots import LEAST_OBJECTIVE, STYLE_OF
+from cmgan.study.paths import repository_root
 
 GOOD, PUBLISHED = "normalised_target", "published"
 LOSS_ALONE = "loss"  # the panel without a network; the others are named after the trunk
 COLUMNS = ["panel", "line", "replicate", "order", "x", "pesq", "noisy_pesq"]
 TRUNK_COLOUR = "0.45"
+REPAIRED_BY = ("C12", "C19")  # claims whose support asks for the repair
+# What the public code has computed since 2023-05-09, in a few lines, and what makes it right.
+BEFORE = """noisy = noisy * gain
+estimate = model(noisy)
+# clean is still at the file's level
+loss_time = (estimate - clean).abs().mean()"""
+AFTER = """noisy, clean = noisy * gain, clean * gain
+estimate = model(noisy)
+# both are at the network's level
+loss_time = (estimate - clean).abs().mean()"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Lines of a program to change, beside what they become; grounds: why."""
+
+    before: str
+    after: str
+    grounds: str
 
 
 def answer_in_two(root: Path, compared: Comparison) -> list[str]:
     """What the loss asks for, and what changing its time target does to networks; fewer where a run lacks one."""
     return [*filter(None, [_of_the_loss(root), _of_branches(root) or _of_arms(compared)])]
+
+
+def lines_to_change(run: JudgedRun) -> Change | None:
+    """The repair, with the claims that ask for it here and in the kept runs; None where this run refutes one."""
+    verdicts = {claim.claim.id: claim.verdict for claim in run.claims if claim.claim.id in REPAIRED_BY}
+    if Verdict.REFUTED in verdicts.values():
+        return None
+    here = [name for name, verdict in verdicts.items() if verdict == Verdict.SUPPORTED]
+    kept = _kept_support()
+    grounds = [_supported(here, "this run")] if here else []
+    grounds += [_supported(kept, "the kept runs")] if kept else []
+    grounds += [] if here else ["this run alone does not decide it"]
+    return Change(BEFORE, AFTER, f"Why: {'; '.join(grounds)}.")
+
+
+def _supported(claims: Sequence[str], where: str) -> str:
+    return f"{in_words(claims)} {'is' if len(claims) == 1 else 'are'} supported in {where}"
+
+
+def _kept_support() -> list[str]:
+    """Which of the claims that ask for the repair the kept runs support, by results/replication/claims.csv."""
+    file = repository_root() / "results" / "replication" / "claims.csv"
+    if not file.is_file():
+        return []
+    verdicts = pd.read_csv(file).drop_duplicates("claim").set_index("claim")["claim_verdict"]
+    return [name for name in REPAIRED_BY if verdicts.get(name) == str(Verdict.SUPPORTED)]
 
 
 def _of_the_loss(root: Path) -> str:

@@ -23,6 +23,7 @@ from cmgan.study.claims.words import (
     claims_table,
     controls_in_words,
     effect_in_words,
+    estimate_in_words,
     points_towards,
     power_table,
     predictions_text,
@@ -34,10 +35,10 @@ from cmgan.study.claims.words import (
     verdicts_in_words,
 )
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.comparison.words import RULE, in_words
+from cmgan.study.comparison.words import RULE
 from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.paths import repository_root
-from cmgan.study.report.answer import answer_in_two
+from cmgan.study.report.answer import Change, answer_in_two, lines_to_change
 from cmgan.study.report.figures import FIGURES, RunFigure
 from cmgan.study.report.listen import Player, players, players_in_words
 from cmgan.study.report.tables import Table, latex, report_tables, write_tables
@@ -54,7 +55,6 @@ from cmgan.study.run_results import RunResults
 from data_prep.whole_files import whole_file, write_table, write_text
 
 TEMPLATES = Path(__file__).parent
-REPAIRED_BY = ("C12", "C19")  # claims whose support asks for the repair
 PAGE_DOTS_PER_INCH, PNG_DOTS_PER_INCH = 140, 200
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 # A word for the style sheet: verdicts differ in a mark and in words too, not in colour alone.
@@ -64,15 +64,6 @@ MARKS = {
     str(Verdict.INCONCLUSIVE): ("inconclusive", "?"),
     str(Verdict.NOT_TESTABLE): ("untestable", "–"),
 }
-# What the public code has computed since 2023-05-09, in a few lines, and what makes it right.
-BEFORE = """noisy = noisy * gain
-estimate = model(noisy)
-# clean is still at the file's level
-loss_time = (estimate - clean).abs().mean()"""
-AFTER = """noisy, clean = noisy * gain, clean * gain
-estimate = model(noisy)
-# both are at the network's level
-loss_time = (estimate - clean).abs().mean()"""
 LINKED_TABLES = (
     "data/*.csv",
     "objective/*.csv",
@@ -96,15 +87,6 @@ class Lines:
     none: str = ""
     ordered: bool = False
     folded: bool = False
-
-
-@dataclass(frozen=True)
-class Change:
-    """Lines of a program to change, beside what they become; grounds: why."""
-
-    before: str
-    after: str
-    grounds: str
 
 
 @dataclass(frozen=True)
@@ -310,30 +292,10 @@ def _folded(lines: Sequence[str]) -> list[Lines]:
 
 
 def _repair(run: JudgedRun) -> list[Change | Lines]:
-    """The lines to change and which claims ask for that, unless this run refutes one; then what to leave."""
+    """What to change, then what to leave."""
+    change = lines_to_change(run)
     waste = Lines(to_leave(run, evidence=False), "Not worth your time", "Nothing was refuted.")
-    verdicts = {claim.claim.id: claim.verdict for claim in run.claims if claim.claim.id in REPAIRED_BY}
-    if Verdict.REFUTED in verdicts.values():
-        return [waste]
-    here = [name for name, verdict in verdicts.items() if verdict == Verdict.SUPPORTED]
-    kept = _kept_support()
-    grounds = [_supported(here, "this run")] if here else []
-    grounds += [_supported(kept, "the kept runs")] if kept else []
-    grounds += [] if here else ["this run alone does not decide it"]
-    return [Change(BEFORE, AFTER, f"Why: {'; '.join(grounds)}."), waste]
-
-
-def _supported(claims: Sequence[str], where: str) -> str:
-    return f"{in_words(claims)} {'is' if len(claims) == 1 else 'are'} supported in {where}"
-
-
-def _kept_support() -> list[str]:
-    """Which of the claims that ask for the repair the kept runs support, by results/replication/claims.csv."""
-    file = repository_root() / "results" / "replication" / "claims.csv"
-    if not file.is_file():
-        return []
-    verdicts = pd.read_csv(file).drop_duplicates("claim").set_index("claim")["claim_verdict"]
-    return [name for name in REPAIRED_BY if verdicts.get(name) == str(Verdict.SUPPORTED)]
+    return [change, waste] if change else [waste]
 
 
 def _page_figure(png: Path, folder: Path) -> PageFigure:
@@ -372,12 +334,19 @@ def _evidence(judged: JudgedClaim, drawn: Collection[str]) -> str:
     links = [f"[{FIGURES[name].title}](#figure-{name})" for name in claim.figures if name in drawn]
     effect = isinstance(primary.found, Effect)
     lines = [
-        f"**{effect_in_words(primary.found)}**" if effect else "",
+        f"**{_measured(primary.found)}**" if effect else "",
         f"{primary.prediction.id}: {primary.prediction.says}" if effect else "",
-        judged.reason,
+        f"Not decided: {judged.reason}" if judged.reason else "",
         "".join([f"[all predictions](#rules-{claim.id})", *links]),
     ]
     return "\n".join(filter(None, lines))
+
+
+def _measured(found: Effect) -> str:
+    """An effect in words, with what it is measured in behind its estimate."""
+    estimate = estimate_in_words(found)
+    unit = " PESQ" if found.scale == "pesq" else ""
+    return effect_in_words(found).replace(estimate, f"{estimate}{unit}", 1)
 
 
 def _advice(run: JudgedRun) -> list[Lines]:
