@@ -9,7 +9,7 @@ import typer
 from cmgan.commands import diagnose, enhance, evaluate, train, watch
 from cmgan.commands.outcome import epilog, input_errors
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 app.command(epilog=enhance.EPILOG)(enhance.enhance)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=train.EPILOG)(train.train)

@@ -8,7 +8,6 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 from IPython.display import Markdown
-from pandas.io.formats.style import Styler
 
 # Tag of the one cell whose output answers the notebook's question.
 FINDING = "finding"
@@ -32,11 +31,19 @@ def numbered(sentences: Sequence[str], none: str = "None.") -> Markdown:
     return Markdown("\n".join(f"1. {sentence}" for sentence in sentences).replace("<", "&lt;") or none)
 
 
-def shown_table(frame: pd.DataFrame) -> Styler:
-    """A table of text, whatever characters are in it, without its row numbers, set from the left."""
-    left = [{"selector": "th", "props": "text-align: left; vertical-align: top"}]
-    style = frame.style.format(escape="html").hide(axis="index").set_table_styles(left)
-    return style.set_properties(**{"text-align": "left", "vertical-align": "top"})
+def shown_table(frame: pd.DataFrame) -> Markdown:
+    """A table of text, whatever characters are in it, without its row numbers.
+
+    As Markdown, which is set from the left: styles of an HTML table are taken away from a notebook that somebody else
+    executed, in JupyterLab and where it is browsed.
+    """
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist()]
+    cells = [[_in_a_cell(str(cell)) for cell in row] for row in rows]
+    return Markdown("\n".join(f"| {' | '.join(row)} |" for row in cells))
+
+
+def _in_a_cell(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", r"\|").replace("\n", "<br>")
 
 
 def question_of(notebook: Path) -> str:

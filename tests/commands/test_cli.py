@@ -63,6 +63,20 @@ def test_the_version_is_the_packages():
     assert _call("--version").output == f"cmgan {version('cmgan-study')}\n"
 
 
+@pytest.mark.parametrize(
+    ("shell", "asked"),
+    [
+        ("bash", {"COMP_WORDS": "cmgan di", "COMP_CWORD": "1"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "cmgan di"}),
+    ],
+)
+def test_a_shell_completes_commands(shell, asked):
+    env = {"_CMGAN_COMPLETE": f"complete_{shell}", **asked}
+    offered = CliRunner().invoke(app, env=env, prog_name="cmgan").output
+    assert "diagnose" in offered
+    assert "enhance" not in offered
+
+
 def test_enhance_writes_a_recording_of_the_same_rate_and_length(weights, noisy, tmp_path):
     result = _call("enhance", weights, noisy, tmp_path / "enhanced.wav")
     assert result.exit_code == DONE, result.output

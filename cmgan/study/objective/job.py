@@ -64,10 +64,10 @@ class ClipStations:
         return page(self.versions(), same_level=True)
 
     def write(self, folder: Path) -> None:
-        """NAME.wav of every station, all at the clean clip's level."""
+        """NAME.flac of every station, turned down together where one would clip: their levels stay comparable."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, played in zip(PLAYED.values(), to_play(self.versions(), same_level=True), strict=True):
-            soundfile.write(folder / f"{name}.wav", played.waveform, SAMPLE_RATE)
+        for name, played in zip(PLAYED.values(), to_play(self.versions(), same_level=False), strict=True):
+            soundfile.write(folder / f"{name}.flac", played.waveform, SAMPLE_RATE)
 
 
 def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> ClipStations:

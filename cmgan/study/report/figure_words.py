@@ -9,11 +9,13 @@ from cmgan.study.comparison import words
 from cmgan.study.comparison.evaluation import FAMILIES, Comparison
 from cmgan.study.comparison.words import bounds, code, in_words, number
 from cmgan.study.objective.words import clip_in_words
+from cmgan.study.report.answer import picture_in_words
 from cmgan.study.run_results import NOISY
 from cmgan.study.training.tables import CRITERIA, LABELS, LOSSES, PATIENCES
 
 # Why a run has no frame of a figure.
 NEEDS = {
+    "answer": "minima of the objective and branches",
     "one_clip": "the networks and recordings of two of the arms that it compares",
     "differences": "two arms",
     "failure_doses": "arms that differ in the share of batches made to fail alone",
@@ -136,6 +138,7 @@ def _span(shares: pd.Series) -> str:
 
 
 OF_THE_FRAME: dict[str, Callable[[pd.DataFrame], list[str]]] = {
+    "answer": picture_in_words,
     "claims_forest": _forest,
     "mechanism": _mechanism,
     "one_clip": clip_in_words,

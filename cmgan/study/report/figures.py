@@ -18,6 +18,7 @@ from cmgan.study.corpus import plots as corpus_plots
 from cmgan.study.figure_files import PlotFunction, draw
 from cmgan.study.objective import plots as objective_plots
 from cmgan.study.published import plots as log_plots
+from cmgan.study.report.answer import answer_figure, answer_frame
 from cmgan.study.run_results import RunResults
 from cmgan.study.silence import plots as silence_plots
 from cmgan.study.training import diagnosis_plots
@@ -40,6 +41,15 @@ class RunFigure:
 
 # By the name of the figure's files, in the order in which a section of the report shows them.
 FIGURES: dict[str, RunFigure] = {
+    "answer": RunFigure(
+        answer_figure,
+        "PESQ under the published loss (red) and the repaired one (blue)",
+        "PESQ rates speech from 1 to 4.64. Left: the loss minimised by itself, from noisy speech; follow the red "
+        "line to its end. Right of it: networks trained on after the dotted line, with the loss as before or the "
+        "other one. Thin lines are clips or seeds, bold ones their means.",
+        "Line charts of PESQ: against the loss that is minimised without a network, and against training steps "
+        "around a switch of the loss; the published loss in red, the repaired one in blue.",
+    ),
     "objective_descent": RunFigure(
         objective_plots.objective_descent,
         "Where the loss leads when nothing but the loss decides",
@@ -56,8 +66,9 @@ FIGURES: dict[str, RunFigure] = {
         clip.one_clip,
         "One clip at the published objective's minimum",
         "Compare the rows. The upper one is the estimated spectrum, which the magnitude loss and the "
-        "discriminator see; the lower one is the spectrum of its waveform, which a listener gets. At the "
-        "minimum frames cancel where they overlap: the magnitudes stay and the sound goes.",
+        "discriminator see; the lower one is the spectrum of its waveform, which a listener gets. Where the "
+        "lower one is weaker, frames cancel where they overlap: the magnitudes stay and the sound goes. Where both "
+        "fade alike, the estimate is turned down.",
         "Columns for clean speech, the best place on the way, the published minimum and the normalised one; "
         "spectrogram as written, spectrogram of the waveform, and waveform.",
     ),
@@ -288,6 +299,7 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
     # Batches of one crop have one label each: there is nothing to spread.
     spread = spread[(spread["n"] > 0) & (spread["maximum"].max() > 0)]
     frames = {
+        "answer": answer_frame(results.root),
         "claims_forest": claims_plots.pesq_effects(judged),
         "mechanism": epochs.loc[epochs["arm"].isin(shown), mechanism],
         "one_clip": _clip(results),

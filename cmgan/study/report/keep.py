@@ -1,10 +1,13 @@
 """Keep a run without recordings, networks and machine paths: python -m cmgan.study.report.keep results/RUN FOLDER."""
 
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import nbformat
 import pandas as pd
 import typer
 import yaml
@@ -12,8 +15,9 @@ import yaml
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
 from cmgan.study.paths import repository_root
+from cmgan.study.pipeline.run_notebook import NotebookFailedError, run_notebook
 from cmgan.study.report.figures import figure_frames
-from cmgan.study.report.kept_notebooks import keep_notebooks
+from cmgan.study.report.kept_notebooks import keep_notebooks, publishable
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.run_results import load_run
@@ -35,6 +39,8 @@ KEPT = (
     "evidence/**/*.csv",
     "report/figures/one_clip.csv",
 )
+# The one notebook that reads tables alone, so that it can be executed on a kept run.
+FROM_TABLES = "07_comparison_report.ipynb"
 TEXT = {".csv", ".json", ".yaml", ".html", ".md", ".svg", ".tex", ".ipynb"}
 
 
@@ -89,19 +95,38 @@ def report_again(folder: Path) -> Path:
     return write_report(results, compared, judged, frames)
 
 
+def comparison_again(folder: Path) -> Path:
+    """Execute the kept run's 07 by this checkout's, which writes the report too, and keep it; returns the notebook.
+
+    folder: results/NAME of this checkout. Raises NotebookFailedError when a cell raises.
+    """
+    settings, checkout = yaml.safe_load((folder / "profile.yaml").read_text()), repository_root()
+    given = {"run": folder.resolve().name, "arms": settings["arms"], "seeds": settings["seeds"]}
+    with tempfile.TemporaryDirectory() as place, Path(os.devnull).open("w") as silent:
+        executed = Path(place) / FROM_TABLES
+        run_notebook(checkout / "notebooks" / FROM_TABLES, executed, given, silent)
+        notebook = publishable(
+            nbformat.read(executed, as_version=4), {f"{checkout}/": "", str(checkout): "."}
+        )
+    write_text(nbformat.writes(notebook) + "\n", folder / "notebooks" / FROM_TABLES)
+    return folder / "notebooks" / FROM_TABLES
+
+
 def main(
     run: Annotated[Path, typer.Argument(help="a finished run's folder, e.g. results/laptop")],
     folder: Annotated[
         Path,
         typer.Argument(
-            help="where to keep it, e.g. results/reference; RUN itself writes a kept report again"
+            help="where to keep it, e.g. results/reference; RUN itself writes a kept report, and its 07, again"
         ),
     ],
 ) -> None:
     """Keep what a run found, fit to be published: tables, figures, executed notebooks and the report."""
     try:
         report = report_again(folder) if run == folder else keep_run(run, folder)
-    except (OSError, ValueError) as error:
+        if run == folder and (folder / "notebooks" / FROM_TABLES).is_file():
+            print(f"Executed again: {comparison_again(folder)}")
+    except (OSError, ValueError, NotebookFailedError) as error:
         sys.exit(f"error: {error}")
     print(f"Kept: {report}")
 

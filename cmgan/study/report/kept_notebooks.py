@@ -65,14 +65,15 @@ def shrunk(png: bytes, widest: int = WIDEST_PIXELS) -> bytes:
 
 
 def _publishable_cell(cell: NotebookNode, places: Sequence[tuple[str, str]]) -> NotebookNode:
-    tags = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+    # What a cell is for, and whether JupyterLab folds its source.
+    told = {name: cell.metadata[name] for name in ("tags", "jupyter") if name in cell.metadata}
     if cell.cell_type != "code":
-        return nbformat.v4.new_markdown_cell(cell.source, id=cell.id, metadata=tags)
+        return nbformat.v4.new_markdown_cell(cell.source, id=cell.id, metadata=told)
     outputs = [kept for output in cell.outputs if (kept := _publishable_output(output, places)) is not None]
     return nbformat.v4.new_code_cell(
         _placed(cell.source, places),
         id=cell.id,
-        metadata=tags,
+        metadata=told,
         execution_count=cell.execution_count,
         outputs=outputs,
     )

@@ -23,6 +23,7 @@ from cmgan.study.claims.words import (
     claims_table,
     controls_in_words,
     effect_in_words,
+    estimate_in_words,
     points_towards,
     power_table,
     predictions_text,
@@ -34,12 +35,15 @@ from cmgan.study.claims.words import (
     verdicts_in_words,
 )
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.comparison.words import RULE, in_words
+from cmgan.study.comparison.words import RULE
 from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.paths import repository_root
+from cmgan.study.report.answer import Change, answer_in_two, lines_to_change
 from cmgan.study.report.figures import FIGURES, RunFigure
+from cmgan.study.report.listen import Player, players, players_in_words
 from cmgan.study.report.tables import Table, latex, report_tables, write_tables
 from cmgan.study.report.words import (
+    TERMS,
     answer,
     evidence_in_words,
     introduction,
@@ -51,7 +55,6 @@ from cmgan.study.run_results import RunResults
 from data_prep.whole_files import whole_file, write_table, write_text
 
 TEMPLATES = Path(__file__).parent
-REPAIRED_BY = ("C12", "C19")  # claims whose support asks for the repair
 PAGE_DOTS_PER_INCH, PNG_DOTS_PER_INCH = 140, 200
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 # A word for the style sheet: verdicts differ in a mark and in words too, not in colour alone.
@@ -61,13 +64,6 @@ MARKS = {
     str(Verdict.INCONCLUSIVE): ("inconclusive", "?"),
     str(Verdict.NOT_TESTABLE): ("untestable", "–"),
 }
-# What the public code has computed since 2023-05-09, in a few lines, and what makes it right.
-BEFORE = """noisy = noisy * gain
-estimate = model(noisy)
-loss_time = (estimate - clean).abs().mean()  # clean is still at the file's level"""
-AFTER = """noisy, clean = noisy * gain, clean * gain
-estimate = model(noisy)
-loss_time = (estimate - clean).abs().mean()"""
 LINKED_TABLES = (
     "data/*.csv",
     "objective/*.csv",
@@ -81,20 +77,23 @@ LINKED_TABLES = (
 
 @dataclass(frozen=True)
 class Lines:
-    """Sentences (Markdown) under a title, numbered if ordered; `none` stands in their place when there are none."""
+    """Sentences (Markdown) under a title, numbered if ordered, opened by the title's click if folded.
+
+    `none` stands in their place when there are none.
+    """
 
     lines: Sequence[str]
     title: str = ""
     none: str = ""
     ordered: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True)
-class Code:
-    """Lines of a program; style: "before" for what to change, "after" for what it becomes."""
+class Players:
+    """Sound beside its words."""
 
-    text: str
-    style: str
+    players: Sequence[Player]
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Section:
 
     id: str
     title: str
-    blocks: Sequence[str | Lines | Code | Table | PageFigure]
+    blocks: Sequence[str | Lines | Change | Players | Table | PageFigure]
 
 
 def write_report(
@@ -132,7 +131,7 @@ def write_report(
     write_table(claims.numbers, folder / "claims.csv")
     write_text(claims_markdown(judged), folder / "claims.md")
     page = _html(
-        title=f"CMGAN training compared: {results.root.name}",
+        title=f"CMGAN under test: {results.root.name}",
         introduction=introduction(results),
         sections=_sections(results, compared, judged, tables, figures),
     )
@@ -194,6 +193,8 @@ def _sections(
     def of_step(step: str) -> list[PageFigure]:
         return [pages[name] for name in FIGURES if name in pages and pages[name].png.parts[-3] == step]
 
+    heard = players(results)
+
     def chosen(*names: str) -> list[Table]:
         return [tables[name] for name in names if name in tables]
 
@@ -201,13 +202,22 @@ def _sections(
         Section(
             "objective",
             "What is wrong, and what to change",
-            [*_points(filter(None, [objective_answer(root), branches_answer(root)])), *_repair(judged)],
+            [
+                *_points(answer_in_two(root, compared)),
+                *shown("answer", "mechanism")[:1],
+                *_repair(judged),
+            ],
         ),
+        Section("words", "Words used here", [Lines(TERMS)]),
         Section(
             "seen",
             "How it is seen: without a network, and in networks",
-            shown("objective_descent", "branches", "objective_clip"),
+            [
+                *_points(filter(None, [objective_answer(root), branches_answer(root)])),
+                *shown("objective_descent", "branches", "objective_clip"),
+            ],
         ),
+        Section("listen", "Listen", [*players_in_words(heard), *([Players(heard)] if heard else [])]),
         Section(
             "claims", "Verdicts on the claims", [*_claims_blocks(judged, pages), *shown("claims_forest")]
         ),
@@ -216,12 +226,17 @@ def _sections(
         Section(
             "minima",
             "The objective's minima: doses, other objectives, discriminators, networks",
-            [*_points(objective_in_words(root)), *of_step("objective")[2:]],
+            [*_folded(objective_in_words(root)), *of_step("objective")[2:]],
         ),
         Section(
             "answer",
             "Trainings from scratch in short",
-            [Lines(answer(compared)), RULE, *shown("mechanism", "one_clip")],
+            [
+                Lines(answer(compared)),
+                RULE,
+                *(shown("mechanism") if "answer" in pages else []),
+                *shown("one_clip"),
+            ],
         ),
         Section(
             "run",
@@ -272,27 +287,15 @@ def _points(lines: Iterable[str]) -> list[Lines]:
     return [Lines(lines)] if any(lines) else []
 
 
-def _repair(run: JudgedRun) -> list[str | Code | Lines]:
-    """The lines to change and which claims ask for that, unless this run refutes one; then what to leave."""
-    waste = Lines(to_leave(run, evidence=False), "Do not spend time on", "Nothing was refuted.")
-    verdicts = {claim.claim.id: claim.verdict for claim in run.claims if claim.claim.id in REPAIRED_BY}
-    if Verdict.REFUTED in verdicts.values():
-        return [waste]
-    here = [name for name, verdict in verdicts.items() if verdict == Verdict.SUPPORTED]
-    kept = _kept_support()
-    grounds = [f"{in_words(here)} in this run"] if here else ["this run alone does not decide it"]
-    grounds += [f"{in_words(kept)} in the kept runs"] if kept else []
-    change = f"Change this ({'; '.join(grounds)}):"
-    return [change, Code(BEFORE, "before"), "to this:", Code(AFTER, "after"), waste]
+def _folded(lines: Sequence[str]) -> list[Lines]:
+    return [Lines(lines, "In numbers", folded=True)] if lines else []
 
 
-def _kept_support() -> list[str]:
-    """Which of the claims that ask for the repair the kept runs support, by results/replication/claims.csv."""
-    file = repository_root() / "results" / "replication" / "claims.csv"
-    if not file.is_file():
-        return []
-    verdicts = pd.read_csv(file).drop_duplicates("claim").set_index("claim")["claim_verdict"]
-    return [name for name in REPAIRED_BY if verdicts.get(name) == str(Verdict.SUPPORTED)]
+def _repair(run: JudgedRun) -> list[Change | Lines]:
+    """What to change, then what to leave."""
+    change = lines_to_change(run)
+    waste = Lines(to_leave(run, evidence=False), "Not worth your time", "Nothing was refuted.")
+    return [change, waste] if change else [waste]
 
 
 def _page_figure(png: Path, folder: Path) -> PageFigure:
@@ -307,7 +310,7 @@ def _claims_blocks(run: JudgedRun, drawn: Collection[str]) -> list[str | Lines |
     """The claims with their verdicts, and the controls; drawn: figures that the page shows."""
     rows = [
         [
-            f"*{claim.claim.id}* **{claim.claim.title}**\n“{claim.claim.sentence}” {claim.claim.source}",
+            f"*{claim.claim.id}* **{claim.claim.title}**",
             str(claim.verdict),
             _evidence(claim, drawn),
         ]
@@ -331,12 +334,19 @@ def _evidence(judged: JudgedClaim, drawn: Collection[str]) -> str:
     links = [f"[{FIGURES[name].title}](#figure-{name})" for name in claim.figures if name in drawn]
     effect = isinstance(primary.found, Effect)
     lines = [
-        f"**{effect_in_words(primary.found)}**" if effect else "",
+        f"**{_measured(primary.found)}**" if effect else "",
         f"{primary.prediction.id}: {primary.prediction.says}" if effect else "",
-        judged.reason,
+        f"Not decided: {judged.reason}" if judged.reason else "",
         "".join([f"[all predictions](#rules-{claim.id})", *links]),
     ]
     return "\n".join(filter(None, lines))
+
+
+def _measured(found: Effect) -> str:
+    """An effect in words, with what it is measured in behind its estimate."""
+    estimate = estimate_in_words(found)
+    unit = " PESQ" if found.scale == "pesq" else ""
+    return effect_in_words(found).replace(estimate, f"{estimate}{unit}", 1)
 
 
 def _advice(run: JudgedRun) -> list[Lines]:

@@ -12,6 +12,7 @@ import yaml
 
 from cmgan.progress import duration
 from cmgan.signal import SAMPLE_RATE
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.comparison import words
 from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.pipeline.profile import read_settings
@@ -34,6 +35,23 @@ PACKAGES = (
     "matplotlib",
     "papermill",
     "snakemake",
+)
+# Jargon, before it is used (Markdown).
+TERMS = (
+    "**PESQ** rates enhanced speech against the clean recording as listeners would, from 1 (bad) to 4.64 (the "
+    f"same). Differences below {MARGIN_PESQ:g} do not matter here.",
+    "**Published and normalised (time) target**: the loader scales every noisy file to RMS 1. The published time "
+    "loss compares the estimate, which is at that scale, with the clean file as it was; the normalised one, the "
+    "repair, with the clean file scaled by the same gain.",
+    "**Gain of the estimate**: the level of its speech as a share of the clean level. 1 is right, 0.5 is 6 dB too "
+    "quiet.",
+    "**Inconsistency**: how far the spectrum that is written is from the spectrum of the waveform that comes out "
+    "of it. 0 is the same; the higher it is, the more overlapping frames cancel.",
+    "**Arm**: one way of training (`published` is the public code's). **Seed**: the number that a training's "
+    "random choices come from; each arm is trained again with other seeds. **Trunk, branch**: a trained network, "
+    "and a training that goes on from it with one thing changed.",
+    "**C12, C12a, K1**: a claim, one of its predictions, and a control, by their names in `claims.yaml`. Square "
+    "brackets hold 95 % intervals.",
 )
 # A sentence and the tables that it is made from.
 Finding = tuple[Callable[..., str], Sequence[str]]
@@ -61,9 +79,11 @@ EVIDENCE: tuple[Finding, ...] = (
 def introduction(results: RunResults) -> str:
     """What the page is about, in two sentences."""
     test = results.evaluation["id"].nunique()
+    arms, seeds = len(results.arms), len(results.seeds)
     return (
-        f"{len(results.arms)} ways of training CMGAN (arms) with {len(results.seeds)} seeds each, validated every "
-        f"epoch and tested on {test} utterances. Every number and verdict here is computed from the run's files."
+        f"{arms} way{'s' * (arms != 1)} of training CMGAN, a conformer GAN for speech enhancement, each with {seeds} "
+        f"random seed{'s' * (seeds != 1)} and tested on {test} utterances. Every "
+        "number and verdict here is computed from the run's files."
     )
 
 
@@ -186,7 +206,7 @@ def _cost(timing: pd.DataFrame) -> str:
 
 
 def _commit(root: Path) -> str:
-    """The checkout's commit, marked when files differ from it; empty where there is no git checkout."""
+    """The checkout's commit, marked when files but results differ from it; empty where there is no git checkout."""
     try:
         head, changed = (
             subprocess.run(
@@ -194,7 +214,7 @@ def _commit(root: Path) -> str:
             ).stdout
             for command in (
                 ["rev-parse", "--short=12", "HEAD"],
-                ["status", "--porcelain", "--untracked-files=no"],
+                ["status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"],
             )
         )
     except (OSError, subprocess.CalledProcessError):

@@ -139,14 +139,15 @@ def test_every_figure_is_drawn_and_every_table_is_in_words(done):
     assert "`published` ends at" in words.plane_in_words(plane)[1]
 
 
-def test_the_stations_of_a_clip_are_written_as_sound_at_one_level(done):
+def test_the_stations_of_a_clip_are_written_as_sound_that_keeps_their_levels(done):
     job, pairs, path, _ = done
     clip, best = minima.typical_descent(path)
     stations = job.stations(pairs, clip, best)
-    files = sorted((job.folder / "audio").glob("*.wav"))
-    assert len(files) == len(stations.states) == 5
-    levels = [np.sqrt(np.mean(soundfile.read(file)[0] ** 2)) for file in files]
-    assert np.allclose(levels, levels[0], rtol=0.02)
+    heard = {file.stem: soundfile.read(file)[0] for file in (job.folder / "audio").glob("*.flac")}
+    assert len(heard) == len(stations.states) == 5
+    levels = {name: np.sqrt(np.mean(wave**2)) for name, wave in heard.items()}
+    quiet, clean = (stations.states[name].waveform.square().mean().sqrt() for name in ("minimum", "clean"))
+    assert levels["published_minimum"] / levels["clean"] == pytest.approx((quiet / clean).item(), rel=0.01)
     assert "<audio" in stations.players().data
 
 

@@ -7,8 +7,9 @@ import yaml
 
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
+from cmgan.study.report import keep
 from cmgan.study.report.figures import draw_figures, figure_frames
-from cmgan.study.report.keep import keep_run
+from cmgan.study.report.keep import comparison_again, keep_run
 from cmgan.study.report.page import write_report
 from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run
@@ -54,6 +55,17 @@ def test_executed_notebooks_are_kept_of_one_seed_with_names_for_paths(finished, 
     assert sorted(kept) == ["01_data_preparation", "04_training-published-0"]
     (cell,) = kept["01_data_preparation"].cells
     assert cell.outputs[0].text == f"prepared speech under results/{finished.name}/data\n"
+
+
+def test_the_comparison_is_executed_on_a_kept_run_and_kept_without_paths(finished, tmp_path, monkeypatch):
+    def execute(notebook, executed, parameters, _shown):
+        assert parameters == {"run": "kept", "arms": ["published", "normalised_target"], "seeds": [0, 1]}
+        write_executed(executed, f"read {notebook}\n")
+
+    monkeypatch.setattr(keep, "run_notebook", execute)
+    keep_run(finished, tmp_path / "kept")
+    (cell,) = nbformat.read(comparison_again(tmp_path / "kept"), as_version=4).cells
+    assert cell.outputs[0].text == "read notebooks/07_comparison_report.ipynb\n"
 
 
 def test_a_path_left_in_a_table_is_refused_by_name(finished, tmp_path):
