@@ -137,6 +137,20 @@ def of_shape(array: Tensor, *shape: int) -> Tensor:
     return array.contiguous()
 
 
+@lru_cache(maxsize=1)
+def arithmetic() -> str:
+    """What computes networks in this process: the GPU, else torch with its compiled kernels, or why without them."""
+    torch_version = f"torch {torch.__version__}"
+    if torch.cuda.is_available():
+        return f"{torch_version} on {torch.cuda.get_device_name()}"
+    library = native_library("dense_net.c")
+    if library is None:
+        return f"{torch_version} without compiled kernels ({_failures[0]})"
+    compiler = _compiler()[0]
+    said = subprocess.run([compiler, "--version"], capture_output=True, text=True, errors="replace").stdout
+    return f"{torch_version}, kernels by {said.splitlines()[0]} with vectors of {library.vector_bits()} bits"
+
+
 def integers(*names: str) -> list[tuple[str, type]]:
     """Fields of a C structure that are 64-bit integers."""
     return [(name, ctypes.c_int64) for name in names]

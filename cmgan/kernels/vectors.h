@@ -77,6 +77,8 @@ static float *zeros(int64_t count) {
     return p ? memset(p, 0, count * 4) : p;
 }
 
+int vector_bits(void) { return 32 * LANES; }
+
 /* A function of this package: arrays and layout as its comment says, items first .. last - 1; returns 0, or 1 when
  * memory is short. */
 typedef int Function(void *const *arrays, const void *layout, int64_t first, int64_t last);

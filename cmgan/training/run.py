@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from cmgan.kernels.library import arithmetic
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
 from data_prep.whole_files import whole_file, write_text
@@ -16,6 +17,7 @@ from data_prep.whole_files import whole_file, write_text
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
 LOCK = ".lock"
+ARITHMETIC = "arithmetic"  # in config.json: what computed the run, more than one where it went on elsewhere
 LOGS = ("steps.csv", "epochs.csv", "validation.csv")
 
 
@@ -103,12 +105,16 @@ def working_folder(run: TrainingRun) -> Iterator[None]:
                 f"{run.output} is being trained by another process: wait for it, or give another folder"
             )
         config = run.unfinished / "config.json"
-        identity = json.dumps(run.identity(), indent=2)
-        if config.exists() and config.read_text() != identity:
+        wanted = json.loads(json.dumps(run.identity()))
+        there = json.loads(config.read_text()) if config.exists() else {}
+        machines = there.pop(ARITHMETIC, [])
+        if there != wanted:
             for leftover in run.unfinished.iterdir():
                 if leftover.name != LOCK:
                     leftover.unlink()
-        write_text(identity, config)
+            machines = []
+        if arithmetic() not in machines:
+            write_text(json.dumps(wanted | {ARITHMETIC: [*machines, arithmetic()]}, indent=2), config)
         yield
 
 

@@ -1,6 +1,7 @@
 """Which inputs the compiled kernels take, and what is said where they take none."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,22 @@ def test_threads_of_our_own_take_the_shares_where_torch_has_no_openmp(
         assert all(map(torch.equal, gradients(), expected))
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_what_computes_is_said_with_compiler_and_vectors_or_why_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library.arithmetic.cache_clear()
+    if library.native_library("dense_net.c") is not None and not torch.cuda.is_available():
+        assert re.fullmatch(
+            r"torch \S+, kernels by .+ with vectors of (128|256|512) bits", library.arithmetic()
+        )
+    library.native_library.cache_clear()
+    library.arithmetic.cache_clear()
+    monkeypatch.setenv("CC", "no-such-compiler")
+    said = library.arithmetic()
+    library.arithmetic.cache_clear()
+    assert torch.cuda.is_available() or said.endswith(
+        "without compiled kernels (no C compiler found, install gcc)"
+    )

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -245,3 +246,14 @@ def test_a_run_for_two_processes_is_refused_in_one(manifest, tmp_path):
         check=False,
     )
     assert "--nproc_per_node 2" in ended.stderr
+
+
+def test_a_run_that_went_on_where_networks_are_computed_otherwise_names_both(manifest, tmp_path, monkeypatch):
+    run = _interrupted(manifest, tmp_path / "run", monkeypatch, after=5)
+    here = json.loads((run.unfinished / "config.json").read_text())["arithmetic"]
+    monkeypatch.setattr("cmgan.training.run.arithmetic", lambda: "torch on another machine")
+    told = []
+    train(run, report=told.append)
+    assert "going on after step" in told[0]
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())["arithmetic"]
+    assert recorded == [*here, "torch on another machine"]

@@ -147,6 +147,7 @@ def provenance(results: RunResults, root: Path) -> list[str]:
         f"(paper 4), epochs {budget['epochs']} (paper 120), crops a batch {budget['batch_size']}, crop length "
         f"{budget['crop_seconds']:g} s",
         "Time and memory": _cost(pd.read_csv(timing)) if timing.is_file() else "",
+        "Arithmetic": _arithmetic(results),
         "Commit": _commit(root),
         "Versions": ", ".join(
             [
@@ -166,6 +167,13 @@ def _found(findings: Sequence[Finding], folder: Path) -> list[str]:
         if all(file.is_file() for file in files):
             lines.append(sentence(*map(pd.read_csv, files)))
     return lines
+
+
+def _arithmetic(results: RunResults) -> str:
+    """What computed the networks; several where trainings ran on machines that compute differently."""
+    kinds = sorted({kind for config in results.configs.values() for kind in config.get("arithmetic", [])})
+    mixed = "not the same everywhere, so that trainings with one seed may differ by rounding: "
+    return f"{mixed if len(kinds) > 1 else ''}{'; '.join(kinds)}"
 
 
 def _command(settings: dict, profiles: Path) -> str:
