@@ -1,27 +1,29 @@
 import re
 from pathlib import Path
 
-from benchmarks.page import blocks, fill
+import pytest
+
+from docs.fill import PAGES, blocks, filled
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_table_of_claims_in_the_docs_is_the_one_computed_over_all_seeds():
-    computed = (ROOT / "results" / "replication" / "claims.md").read_text()
-    assert computed.count("\n| C") == 22
-    assert computed in (ROOT / "docs" / "claims.md").read_text()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_stands_between_marks_is_what_was_computed(page: Path):
+    assert filled(page.read_text()) == page.read_text()
 
 
-def test_the_table_of_arms_in_the_readme_is_the_one_computed_over_all_seeds():
-    computed = (ROOT / "results" / "replication" / "arms.md").read_text()
-    assert "normalised_target" in computed
-    assert computed in (ROOT / "docs" / "claims.md").read_text()
+def test_every_computed_block_stands_on_a_page():
+    text = "".join(page.read_text() for page in PAGES)
+    assert all(block in text for block in blocks().values())
+    assert blocks()["claims"].count("\n| C") == 22
+    assert "normalised_target" in blocks()["arms"]
+    assert "Networks trained with the normalised target" in blocks()["branches"]
 
 
-def test_the_finding_on_branches_in_the_readme_is_the_one_computed_from_the_kept_run():
-    kept = (ROOT / "results" / "branches" / "README.md").read_text().splitlines()
-    (finding,) = [line for line in kept if line.startswith("Networks trained with the normalised target")]
-    assert finding in " ".join((ROOT / "README.md").read_text().split())
+def test_a_mark_that_nothing_fills_is_refused():
+    with pytest.raises(ValueError, match="nothing fills weather: name one of objective"):
+        filled("<!-- weather -->\nrain\n<!-- end of weather -->\n")
 
 
 def test_every_file_that_readme_and_docs_link_to_is_there():
@@ -34,9 +36,3 @@ def test_every_file_that_readme_and_docs_link_to_is_there():
     ]
     assert len(links) > 20
     assert [str(page.parent / link) for page, link in links if not (page.parent / link).exists()] == []
-
-
-def test_the_tables_on_speed_are_those_of_the_benchmarks():
-    page = (ROOT / "docs" / "speed.md").read_text()
-    assert fill(page) == page
-    assert all(table in page for table in blocks().values())

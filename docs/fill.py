@@ -1,31 +1,56 @@
-"""Put the tables of results/benchmarks into docs/speed.md: python -m benchmarks.page."""
+"""Put what is computed in results/ between the marks of README.md and docs/*.md: python -m docs.fill.
+
+A mark is `<!-- NAME -->`, what follows it up to `<!-- end of NAME -->` is replaced.
+"""
 
 import re
+from functools import cache
 from pathlib import Path
+from textwrap import fill as wrapped
 
 import pandas as pd
 
+from cmgan.study.objective.words import answer_in_words
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "speed.md"
-RESULTS = ROOT / "results" / "benchmarks"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "claims.md", ROOT / "docs" / "speed.md")
+RESULTS = ROOT / "results"
+BENCHMARKS = RESULTS / "benchmarks"
+WIDTH = 120
 
 
+@cache
 def blocks() -> dict[str, str]:
-    """The page's tables by the names that mark their places."""
-    return {"speed": generator_table(), "kernels": kernel_table(), "growth": growth_table()}
+    """What belongs between the marks, by their names."""
+    return {
+        "objective": _paragraph(
+            answer_in_words(pd.read_csv(RESULTS / "objective" / "voicebank" / "objective" / "minima.csv"))
+        ),
+        "branches": _paragraph((RESULTS / "branches" / "README.md").read_text().split("\n\n")[1]),
+        "arms": (RESULTS / "replication" / "arms.md").read_text(),
+        "claims": (RESULTS / "replication" / "claims.md").read_text(),
+        "speed": generator_table(),
+        "kernels": kernel_table(),
+        "growth": growth_table(),
+    }
 
 
-def fill(page: str) -> str:
-    """The page with its tables as results/benchmarks has them now."""
-    for name, table in blocks().items():
+def filled(page: str) -> str:
+    """The page's text with what belongs between its marks; ValueError for a mark that nothing fills."""
+    marks = re.findall(r"^<!-- (?!end of )(.+) -->$", page, flags=re.MULTILINE)
+    if unknown := set(marks) - set(blocks()):
+        raise ValueError(f"nothing fills {', '.join(sorted(unknown))}: name one of {', '.join(blocks())}")
+    for name in marks:
         start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        page = re.sub(f"(?<={start}\n).*?(?={end})", lambda _, table=table: table, page, flags=re.DOTALL)
+        page = re.sub(
+            f"(?<={start}\n).*?(?={end})", lambda _, name=name: blocks()[name], page, flags=re.DOTALL
+        )
     return page
 
 
 def generator_table() -> str:
     """Step and inference of every implementation, and how far from the floor."""
-    table = pd.read_csv(RESULTS / "generator.csv")
+    table = pd.read_csv(BENCHMARKS / "generator.csv")
     lines = [
         "| width × blocks, batch, threads | implementation | step (s) | × literal | × floor "
         "| inference (s) | × literal | × floor | compiled in (s) | memory (MiB) |",
@@ -51,7 +76,7 @@ def generator_table() -> str:
 
 def kernel_table() -> str:
     """How much longer a whole step and inference take without one C file."""
-    table = pd.read_csv(RESULTS / "generator.csv").set_index(["configuration", "implementation"])
+    table = pd.read_csv(BENCHMARKS / "generator.csv").set_index(["configuration", "implementation"])
     lines = [
         "| width × blocks, batch, threads | without | step takes | inference takes |",
         "|---|---|---|---|",
@@ -70,7 +95,7 @@ def growth_table() -> str:
         "| what grows | sizes | seconds | exponent | memory (MiB) | exponent |",
         "|---|---|---|---|---|---|",
     ]
-    for grows, rows in pd.read_csv(RESULTS / "growth.csv").groupby("grows", sort=False):
+    for grows, rows in pd.read_csv(BENCHMARKS / "growth.csv").groupby("grows", sort=False):
         first = rows.iloc[0]
         columns = [
             grows.replace("_", ", "),
@@ -84,9 +109,14 @@ def growth_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _paragraph(text: str) -> str:
+    return wrapped(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def _ratio(value: float) -> str:
     return "–" if pd.isna(value) else f"{value:.2f}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text()))
+    for path in PAGES:
+        path.write_text(filled(path.read_text()))
