@@ -17,7 +17,8 @@ class TSCNet(nn.Module):
 
     num_channel: width C, a multiple of 4; num_features: odd number of bins F; dropout: rate in attention output and
     feed-forward. On the CPU in float32, at widths that are multiples of 16, compiled kernels do the work: same
-    numbers, a third of the time and of the memory or less (`cmgan.kernels.torch_only` leaves them out).
+    numbers, a third of the time and of the memory or less (`cmgan.kernels.torch_only` leaves them out). The process
+    keeps the memory that it frees (`cmgan.memory`).
     Source: paper arXiv 2209.11112, section III; sizes and state-dict names are public code facts.
     """
 
