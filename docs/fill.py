@@ -4,7 +4,7 @@ A mark is `<!-- NAME -->`, what follows it up to `<!-- end of NAME -->` is repla
 """
 
 import re
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill as wrapped
 
@@ -19,33 +19,37 @@ BENCHMARKS = RESULTS / "benchmarks"
 WIDTH = 120
 
 
-@cache
-def blocks() -> dict[str, str]:
-    """What belongs between the marks, by their names."""
-    return {
-        "objective": _paragraph(
-            answer_in_words(pd.read_csv(RESULTS / "objective" / "voicebank" / "objective" / "minima.csv"))
-        ),
-        "branches": _paragraph((RESULTS / "branches" / "README.md").read_text().split("\n\n")[1]),
-        "arms": (RESULTS / "replication" / "arms.md").read_text(),
-        "claims": (RESULTS / "replication" / "claims.md").read_text(),
-        "speed": generator_table(),
-        "kernels": kernel_table(),
-        "growth": growth_table(),
-    }
-
-
 def filled(page: str) -> str:
     """The page's text with what belongs between its marks; ValueError for a mark that nothing fills."""
     marks = re.findall(r"^<!-- (?!end of )(.+) -->$", page, flags=re.MULTILINE)
-    if unknown := set(marks) - set(blocks()):
-        raise ValueError(f"nothing fills {', '.join(sorted(unknown))}: name one of {', '.join(blocks())}")
+    if unknown := set(marks) - set(BLOCKS):
+        raise ValueError(f"nothing fills {', '.join(sorted(unknown))}: name one of {', '.join(BLOCKS)}")
     for name in marks:
-        start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        page = re.sub(
-            f"(?<={start}\n).*?(?={end})", lambda _, name=name: blocks()[name], page, flags=re.DOTALL
-        )
+        start, end, block = f"<!-- {name} -->", f"<!-- end of {name} -->", BLOCKS[name]()
+        page = re.sub(f"(?<={start}\n).*?(?={end})", lambda _, block=block: block, page, flags=re.DOTALL)
     return page
+
+
+def objective_finding() -> str:
+    """What the published loss asks for, from the kept minima of real recordings."""
+    return _paragraph(
+        answer_in_words(pd.read_csv(RESULTS / "objective" / "voicebank" / "objective" / "minima.csv"))
+    )
+
+
+def branches_finding() -> str:
+    """What the kept branches show: the first paragraph of their page."""
+    return _paragraph((RESULTS / "branches" / "README.md").read_text().split("\n\n")[1])
+
+
+def arms_table() -> str:
+    """Arms over all kept seeds."""
+    return (RESULTS / "replication" / "arms.md").read_text()
+
+
+def claims_table() -> str:
+    """Claims over all kept runs."""
+    return (RESULTS / "replication" / "claims.md").read_text()
 
 
 def generator_table() -> str:
@@ -115,6 +119,17 @@ def _paragraph(text: str) -> str:
 
 def _ratio(value: float) -> str:
     return "–" if pd.isna(value) else f"{value:.2f}"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "objective": objective_finding,
+    "branches": branches_finding,
+    "arms": arms_table,
+    "claims": claims_table,
+    "speed": generator_table,
+    "kernels": kernel_table,
+    "growth": growth_table,
+}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.fill import PAGES, blocks, filled
+from docs.fill import BLOCKS, PAGES, filled
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,10 +15,10 @@ def test_what_stands_between_marks_is_what_was_computed(page: Path):
 
 def test_every_computed_block_stands_on_a_page():
     text = "".join(page.read_text() for page in PAGES)
-    assert all(block in text for block in blocks().values())
-    assert blocks()["claims"].count("\n| C") == 22
-    assert "normalised_target" in blocks()["arms"]
-    assert "Networks trained with the normalised target" in blocks()["branches"]
+    assert all(block() in text for block in BLOCKS.values())
+    assert BLOCKS["claims"]().count("\n| C") == 22
+    assert "normalised_target" in BLOCKS["arms"]()
+    assert "Networks trained with the normalised target" in BLOCKS["branches"]()
 
 
 def test_a_mark_that_nothing_fills_is_refused():
