@@ -3,12 +3,13 @@
 Every measurement runs in a process of its own with nothing of ours in its environment; implementations take turns,
 and the least time of all steps and turns counts. Training mode with dropout, then inference. Rows:
 
-    literal       the public system's equations, rebuilt as they are written down
-    memory kept   the same, with the allocator's settings that a generator of ours makes
-    torch         our networks without compiled kernels: scaled-dot-product attention, fewer copies
-    compiled      that by torch.compile (inductor), each part of the network by itself: as a whole it ends in a
-                  corrupted heap with torch 2.13
-    ours          as shipped; "without X": the part of one C file left to torch; bfloat16: by autocast
+    literal         the public system's equations, rebuilt as they are written down
+    torch           our networks without compiled kernels: scaled-dot-product attention, fewer copies
+    compiled        that by torch.compile (inductor), part by part; "compiled whole": in one piece
+    ours            as shipped; "without X": the part of one C file left to torch; bfloat16: by autocast
+    …, memory …     kept: with the allocator's settings that a generator of ours makes; given back: without them
+
+A row without numbers is of a process that ended without a result: too little memory, or a crash.
 
 The floor is the operations of convolutions and products (torch's own count) at the speed of a large matrix product
 that is measured beside.
@@ -32,7 +33,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmgan.kernels import torch_only
-from cmgan.memory import keep_freed_memory
+from cmgan.memory import SWITCH, keep_freed_memory
 from cmgan.models.tscnet import TSCNet
 from data_prep.whole_files import write_text
 from tests.oracles.generator import LiteralTSCNet
@@ -40,8 +41,10 @@ from tests.oracles.generator import LiteralTSCNet
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "benchmarks" / "generator.csv"
 FRAMES, BINS = 321, 201  # a crop of 2 s
-LARGEST_PROCESS = 18 * 2**30  # bytes; what needs more has no time
+LARGEST_PROCESS = 18 * 2**30  # bytes; what needs more has no result
 STEPS = 2
+PRODUCTS = 40  # some seconds of them: the speed of a shared machine varies
+KEPT, GIVEN_BACK = "literal, memory kept", "ours, memory given back"
 RIVALS = ("literal", "torch", "ours")
 WITHOUT = ("without attention.c", "without conformer.c", "without dense_net.c")
 
@@ -79,7 +82,15 @@ QUICK = {Configuration(16, 2, 1, 1): RIVALS}
 FULL = {
     Configuration(16, 2, 1, 1): RIVALS,
     Configuration(16, 2, 4, 1): (*RIVALS, *WITHOUT),
-    Configuration(64, 4, 1, 2): (*RIVALS, *WITHOUT, "memory kept", "bfloat16", "compiled"),
+    Configuration(64, 4, 1, 2): (
+        *RIVALS,
+        GIVEN_BACK,
+        *WITHOUT,
+        KEPT,
+        "bfloat16",
+        "compiled",
+        "compiled whole",
+    ),
     Configuration(32, 2, 1, 2): RIVALS,
 }
 
@@ -141,11 +152,14 @@ def _rows(
 
 
 def _in_process(task: dict) -> dict[str, float]:
-    """What the task measured; empty where the process had too little memory."""
+    """What the task measured; empty where the process had too little memory or crashed."""
     command = [sys.executable, "-m", "benchmarks.bench_generator", "--worker", json.dumps(task)]
     environment = os.environ | {"OMP_NUM_THREADS": str(task.get("threads", 1))}
+    if task.get("implementation") == GIVEN_BACK:
+        environment[SWITCH] = "0"
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode and "memory" not in done.stderr:
+    crashed = done.returncode < 0
+    if done.returncode and not crashed and "memory" not in done.stderr:
         raise SystemExit(f"{task}: the process ended with {done.returncode}\n{done.stderr[-2000:]}")
     return {} if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
@@ -163,17 +177,17 @@ def _work(task: dict) -> dict[str, float]:
 
 
 def _measure(configuration: Configuration, name: str) -> Measurement:
-    literal = name in ("literal", "memory kept")
-    if name == "memory kept":
+    literal = name in ("literal", KEPT)
+    if name == KEPT:
         keep_freed_memory()
     build = LiteralTSCNet if literal else TSCNet
     generator = build(configuration.width, BINS, configuration.blocks)
-    if name == "compiled":
-        for part in generator.children():
+    if name.startswith("compiled"):
+        for part in [generator] if name == "compiled whole" else generator.children():
             part.compile(dynamic=False)
     noisy = torch.randn(configuration.batch, 2, FRAMES, BINS)
     with ExitStack() as stack:
-        if name in ("torch", "compiled"):
+        if name == "torch" or name.startswith("compiled"):
             stack.enter_context(torch_only())
         elif name.startswith("without "):
             stack.enter_context(torch_only(name.removeprefix("without ")))
@@ -185,7 +199,7 @@ def _measure(configuration: Configuration, name: str) -> Measurement:
         with torch.no_grad():
             inference = [_seconds(partial(generator, noisy)) for _ in range(STEPS)]
     forward, step, cpu = (min(column) for column in zip(*steps, strict=True))
-    extra = steps[0][1] - step + inference[0] - min(inference) if name == "compiled" else 0.0
+    extra = steps[0][1] - step + inference[0] - min(inference) if name.startswith("compiled") else 0.0
     return Measurement(forward, step, min(inference), cpu, extra, peak)
 
 
@@ -211,7 +225,7 @@ def _floor(configuration: Configuration) -> dict[str, float]:
     with FlopCounterMode(display=False) as backward:
         estimate.square().mean().backward()
     matrix = torch.randn(2048, 2048)
-    speed = 2 * 2048**3 / min(_seconds(partial(torch.mm, matrix, matrix)) for _ in range(8))
+    speed = 2 * 2048**3 / min(_seconds(partial(torch.mm, matrix, matrix)) for _ in range(PRODUCTS))
     inference = configuration.batch * forward.get_total_flops() / speed
     step = inference + configuration.batch * backward.get_total_flops() / speed
     return {"floor_step_s": step, "floor_inference_s": inference}

@@ -62,7 +62,7 @@ def generator_table() -> str:
     ]
     for row in table.itertuples():
         if pd.isna(row.step_s):
-            measured = ["out of memory", "–", "–", "–", "–", "–", "–", "–"]
+            measured = ["no result", "–", "–", "–", "–", "–", "–", "–"]
         else:
             measured = [
                 f"{row.step_s:.2f}",
