@@ -8,7 +8,10 @@ from cmgan.study.arms import ARMS
 
 
 def repository_root() -> Path:
-    """The first folder from the working one upwards with notebooks/Snakefile; FileNotFoundError without one."""
+    """The checkout's folder: the working folder or the first one above it with notebooks/Snakefile.
+
+    Raises FileNotFoundError when there is none.
+    """
     start = Path.cwd().resolve()
     for folder in (start, *start.parents):
         if (folder / "notebooks" / "Snakefile").is_file():

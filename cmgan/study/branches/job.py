@@ -102,7 +102,10 @@ def runs_of(plan: BranchPlan, manifest: Path, folder: Path) -> Iterator[Training
 
 
 def watched_on_test(manifest: Path, output: Path) -> Path:
-    """A manifest that validates on the test utterances: curves of unseen speakers, by which nothing may be chosen."""
+    """A manifest whose validation utterances are the test ones, so that curves are of unseen speakers and noises.
+
+    Nothing may be chosen by them. Returns `output`.
+    """
     kept = [item for item in read_manifest(manifest) if item.split != "validation"]
     watched = [replace(item, split="validation") if item.split == "test" else item for item in kept]
     return write_manifest(watched, output)

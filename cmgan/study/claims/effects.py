@@ -111,7 +111,10 @@ def effect_of_values(values: ArrayLike, unit: str, scale: Scale = "pesq") -> Eff
 
 
 def effect_of_share(hits: ArrayLike, unit: str) -> Effect:
-    """Share of true `hits` (n,), independent, with its exact interval; MissingEvidenceError without any."""
+    """Share of true `hits` (n,) with its exact interval, trials taken as independent.
+
+    Raises MissingEvidenceError without trials.
+    """
     hits = np.asarray(hits, dtype=bool)
     if not len(hits):
         raise MissingEvidenceError(f"there are no {unit} to count")

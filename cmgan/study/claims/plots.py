@@ -35,7 +35,11 @@ CONTRASTS = {
 
 
 def pesq_effects(run: JudgedRun) -> pd.DataFrame:
-    """Every effect of training on PESQ that was found, claims first, controls last; columns: `COLUMNS`."""
+    """Every effect of training on PESQ that was found, claims first, controls last.
+
+    Columns: prediction, contrast, verdict, primary, relation, margin, estimate, low, high (95 %), n, unit, seeds,
+    smallest, largest (of the seeds' own estimates).
+    """
     primaries = {claim.claim.primary.id for claim in run.claims}
     rows = [
         judged_row(one, one.prediction.id in primaries)

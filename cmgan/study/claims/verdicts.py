@@ -135,7 +135,12 @@ def judge_run(results: RunResults, folders: Sequence[Path] = ()) -> JudgedRun:
 
 
 def claims_frame(run: JudgedRun) -> pd.DataFrame:
-    """One row per prediction of a claim and per control, for claims.csv; figures and by_seed hold "a;b"."""
+    """One row per claim, prediction and control, for claims.csv.
+
+    Columns: claim, title, sentence, source, claim_verdict, claim_reason, changed, figures ("a;b"), prediction, says,
+    primary, relation, margin, around, verdict, p, adjusted_p, missing, estimate, low, high (95 %), n, unit, scale,
+    seeds, by_seed ("a;b"), detail.
+    """
     rows = []
     for judged_claim in run.claims:
         claim = judged_claim.claim

@@ -159,7 +159,10 @@ def compare(results: RunResults) -> Comparison:
 
 
 def final_metrics(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """Mean of each metric by arm with its interval over seeds; of noisy speech, which has none, over utterances."""
+    """Mean of each metric by arm with its interval over seeds; of noisy speech, which has none, over utterances.
+
+    Columns: arm, metric, and those of `training.tables.Spread`.
+    """
     # One column of the pivot for the noisy files, which have no seed.
     evaluation = evaluation.assign(seed=evaluation["seed"].fillna(-1))
     rows = [
@@ -171,7 +174,10 @@ def final_metrics(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(evaluation: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Paired difference of every other arm from `baseline`, which may be "noisy", in each metric."""
+    """Paired difference of every other arm from `baseline`, which may be "noisy", in each metric.
+
+    Columns: arm, baseline, metric, difference, and the others of `training.tables.Spread`.
+    """
     is_noisy = evaluation["arm"] == NOISY
     arms, seeds = (evaluation.loc[~is_noisy, column].unique() for column in ("arm", "seed"))
     copies = [evaluation[is_noisy].assign(seed=seed) for seed in seeds]

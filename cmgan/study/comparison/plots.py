@@ -36,9 +36,11 @@ def improvement_by_utterance(frame: pd.DataFrame) -> Figure:
 
 
 def final_metrics(frame: pd.DataFrame) -> Figure:
-    """Mean of each metric by arm, frame of `evaluation.final_metrics`: interval over seeds, ticks at their extremes.
+    """Mean of each metric on the test utterances by arm: interval over seeds, ticks at the seeds' extremes.
 
     The grey band is the noisy files' interval over utterances.
+
+    Columns: those of `evaluation.final_metrics`.
     """
     enhanced = frame[frame["arm"] != NOISY]
     figure, axes = _metric_axes(enhanced["arm"].unique())
@@ -57,7 +59,10 @@ def final_metrics(frame: pd.DataFrame) -> Figure:
 
 
 def differences(frame: pd.DataFrame) -> Figure:
-    """Paired differences from one baseline by metric, drawn alike; frame of `evaluation.differences`."""
+    """Paired differences from the baseline arm by metric: intervals over seeds, ticks at the seeds' extremes.
+
+    Columns: those of `evaluation.differences`, for one baseline.
+    """
     figure, axes = _metric_axes(frame["arm"].unique())
     axes["pesq"].axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
     for metric, axis in axes.items():

@@ -97,7 +97,8 @@ def repeats(run: Path, again: Path) -> pd.DataFrame:
 def arm_table(differences: pd.DataFrame) -> pd.DataFrame:
     """For each run, and for all of them together, each arm's mean over seeds with a 95 % t interval.
 
-    differences: of `seed_differences`. seeds_above, seeds_below: of `published`. An interval of one seed is missing.
+    differences: of `seed_differences`. Columns run, arm, time_target, seeds, mean, low, high, seeds_above and
+    seeds_below `published`. An interval of one seed is missing.
     """
     together = pd.concat([differences, differences.assign(run="all")])
     rows = []
@@ -128,7 +129,11 @@ def arm_markdown(table: pd.DataFrame) -> str:
 
 
 def mechanism_by_seed(runs: Sequence[Path], differences: pd.DataFrame) -> pd.DataFrame:
-    """PESQ (of `seed_differences`) and each of QUANTITIES after the last epoch: ARM − REFERENCE of the same seed."""
+    """Rows run, seed, pesq and a column for each of QUANTITIES: ARM − REFERENCE of the same seed.
+
+    differences: of `seed_differences`; the other columns are means over the validation utterances after the last
+    epoch.
+    """
     rows = []
     for run in runs:
         of_arm = differences[(differences["run"] == run.name) & (differences["arm"] == ARM)]
@@ -142,7 +147,10 @@ def mechanism_by_seed(runs: Sequence[Path], differences: pd.DataFrame) -> pd.Dat
 
 
 def correlation_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's correlation of each quantity with PESQ over seeds, bootstrapped; frame of `mechanism_by_seed`."""
+    """Spearman's correlation of each quantity with PESQ over seeds: quantity, correlation, low, high, seeds.
+
+    frame: of `mechanism_by_seed`. 95 % bootstrap intervals over seeds; missing below three seeds.
+    """
     rows = []
     for quantity in QUANTITIES:
         found = cluster_rank_correlation(frame[quantity], frame["pesq"], range(len(frame)), BOOTSTRAP_SEED)

@@ -110,7 +110,10 @@ def overlap_between_splits(utterances: pd.DataFrame) -> str:
 
 
 def compared_with_published(parameters: DataParameters, scores: pd.DataFrame) -> str:
-    """`check_published_scores` of the noisy test recordings, where the corpus has published ones."""
+    """A sentence on whether the noisy test recordings are the published ones, where the corpus has any.
+
+    scores: of the noisy test recordings. Raises ValueError with the likely cause where they are not.
+    """
     if parameters.corpus != "voicebank":
         return "There are no published scores of this corpus to compare these with."
     manifest = run_folder(parameters.run) / "data" / "manifest.csv"

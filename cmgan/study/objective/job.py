@@ -71,7 +71,11 @@ class ClipStations:
 
 
 def clip_stations(pair: UtterancePair, best_iteration: int, iterations: int) -> ClipStations:
-    """Stations of one clip's descents from its noisy excerpt; at its best: of the published one's PESQ."""
+    """Stations of one clip's descents from its noisy excerpt (`clip.loud_excerpt`).
+
+    `noisy`; `clean`; `at its best`, after `best_iteration` of the published objective's descent; `minimum` of the
+    published objective; `minimum, normalised`.
+    """
     excerpt, start = loud_excerpt(pair)
     clips = clips_of([excerpt])
     published, normalised = (setting.recipe for setting in target_settings(("published", "normalised")))
@@ -98,7 +102,10 @@ class ObjectiveJob:
             torch.set_num_threads(parameters.threads)
 
     def pairs(self) -> list[UtterancePair]:
-        """The clips: the run's test utterances, or those of a folder; evenly spread where not all are taken."""
+        """The clips: the run's test utterances, or those of a folder; evenly spread where not all are taken.
+
+        Raises AudioError, FileNotFoundError or ValueError, naming the file, for what cannot be used.
+        """
         limit = self.parameters.objective_clips
         if self.parameters.recordings:
             return recorded_pairs(Path(self.parameters.recordings), limit)
@@ -112,7 +119,10 @@ class ObjectiveJob:
         return path, minima(path, DESCENT)
 
     def sweeps(self, pairs: Sequence[UtterancePair], path: pd.DataFrame) -> pd.DataFrame:
-        """All other objectives minimised from the noisy speech; returns all minima (minima.csv), of `path` too."""
+        """All other objectives minimised from the noisy speech; returns all minima, which minima.csv holds.
+
+        path: of `descents`, whose minima are among them. Discriminators are those that the run's trainings kept.
+        """
         given = self.parameters
         judges = load_judges(self.root / "training", given.objective_discriminators)
         settings = swept_settings(given.objective_gains, given.objective_weights, judges)

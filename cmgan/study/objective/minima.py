@@ -25,7 +25,10 @@ def settling_from(iterations: int) -> int:
 
 
 def has_settled(before: float, end: float, speech: float) -> bool:
-    """Whether an objective hardly fell from `settling_from` on (see `SETTLED`); speech: power of the clean clip."""
+    """Whether the last quarter of a descent hardly lowered its objective (see `SETTLED`).
+
+    before, end: the objective at `settling_from` and at the end; speech: mean compressed power of the clean clip.
+    """
     return before - end <= max(SETTLED * before, NEGLIGIBLE * speech)
 
 

@@ -39,7 +39,10 @@ def composite_inflation(pairs: Sequence[UtterancePair]) -> pd.DataFrame:
 
 
 def mean_inflation(inflation: pd.DataFrame) -> pd.DataFrame:
-    """Mean inflation of each metric with its 95 % interval over utterances; frame of `composite_inflation`."""
+    """Mean inflation of each metric with its 95 % interval over utterances; frame of `composite_inflation`.
+
+    One row per metric: metric, inflation, low, high, utterances.
+    """
     rows = []
     for metric, group in inflation.groupby("metric", sort=False):
         mean = mean_interval(group["inflation"], seed=0)

@@ -53,7 +53,10 @@ def read_training_logs(path: str = "") -> pd.DataFrame:
 
 
 def read_results(path: str = "") -> pd.DataFrame:
-    """Published end results (RESULT_COLUMNS), with the validation_loss that a remark tells. path, errors as above."""
+    """Published end results; an empty path means the table that comes with the package. Errors as above.
+
+    Columns of RESULT_COLUMNS and validation_loss, taken from the remark where it tells one.
+    """
     file = Path(path) if path else TABLES / "published_results.csv"
     results = _read(file, RESULT_COLUMNS, ("pesq", "csig", "cbak", "covl", "ssnr", "stoi"))
     told = results["remark"].astype(str).str.extract(r"validation loss ([0-9.]+[0-9])", expand=False)
@@ -63,10 +66,11 @@ def read_results(path: str = "") -> pd.DataFrame:
 def skip_table(logs: pd.DataFrame) -> pd.DataFrame:
     """How many logged discriminator losses of training steps are those of a skipped step, a run a row and overall.
 
-    A skipped step logs exactly 0.0: share of zeros with its exact 95 % interval, lines taken as independent.
-    chance_at_claim: how likely that few zeros are when CLAIMED_SKIP_SHARE of the steps are skipped. Overall count
-    only lines that can show a skip (not those of code changed never to skip) and have a step number (lines without
-    one may repeat lines quoted elsewhere).
+    A skipped step logs exactly 0.0. One row per run and one for ALL_RUNS: run, code_version, lines, zeros, share,
+    low, high (exact 95 % interval of the skip rate, lines taken as independent), nearly_zero (0 < loss <
+    NEARLY_ZERO), chance_at_claim: how likely that few zeros are when CLAIMED_SKIP_SHARE of the steps are skipped.
+    Overall count only lines that can show a skip (not those of code changed never to skip) and have a step
+    number (lines without one may repeat lines quoted elsewhere).
     """
     steps = logs[logs["kind"] == "train_step"]
     counted = steps["step"].notna() & ~steps["code_version"].str.contains(NEVER_SKIPS, regex=False)
@@ -87,7 +91,11 @@ def skip_table(logs: pd.DataFrame) -> pd.DataFrame:
 
 
 def discriminator_losses(logs: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
-    """Quantiles of the logged discriminator loss by run and kind, with where the run ended (NaN: not known)."""
+    """Quantiles of the logged discriminator loss by run and kind, with where the run ended.
+
+    Columns run, code_version, kind, lines, those of QUANTILES, in_band (share of lines in HEALTHY_BAND), below_band,
+    loss_minimum and loss_median of the generator's loss, final_pesq (NaN where it is not known).
+    """
     rows = []
     for (run, kind), group in logs.groupby(["run", "kind"], sort=False):
         loss = group["disc_loss"]

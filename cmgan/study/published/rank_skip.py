@@ -137,8 +137,9 @@ def fork_ranks(scenario: Scenario, limit_s: float) -> list[RankRecord]:
 def rank_table(records: Records) -> pd.DataFrame:
     """What became of each process, a row per scenario and rank.
 
-    parameters_equal: of both ranks when they ended or, where one died, after its last step. mispaired: gradient
-    reductions whose other half came from another step. detail: the error, or empty.
+    Columns scenario, rank, finished (all steps were made, without an error), parameters_equal (of both ranks when
+    they ended or, where one died, after its last step), reductions (gradient reductions that came back), mispaired
+    (those whose other half came from another step), steps, detail (the error, or empty).
     """
     rows = [
         {

@@ -25,9 +25,10 @@ def label_samples(
     """Labels that every policy gives to the same scores (n,), NaN where PESQ failed, put into batches at random.
 
     In a share `failure_rate` of the batches one sample is made to fail, as in training, so that its own PESQ is
-    known and hidden from the policy. One row per policy, batch size, failure rate and sample; label is NaN where the
-    discriminator does not learn from it. The last incomplete batch is dropped, sizes above n are left out. Batches
-    are the same for every policy, and those that fail at one rate fail at every higher one.
+    known and hidden from the policy. One row per policy, batch size, failure rate and sample: policy, batch_size,
+    failure_rate, batch, pesq (its own), failed, label (NaN: the discriminator does not learn from it). The last
+    incomplete batch is dropped, sizes above n are left out. Batches are the same for every policy, and those that
+    fail at one rate fail at every higher one.
     """
     frames = []
     for size in batch_sizes:
@@ -55,10 +56,12 @@ def label_samples(
 def label_effects(samples: pd.DataFrame, seed: int) -> pd.DataFrame:
     """What became of the labels, a row per policy, batch size and failure rate; frame of `label_samples`.
 
-    label_std: spread within a batch, pooled over batches, in labels (PESQ / 3.5); NaN where no batch has two.
-    rank_correlation: Spearman's, of a label with the sample's own PESQ (95 %, bootstrap over batches; too narrow
-    below ten batches); NaN without three labels or where they are all alike. unlabelled_share: samples the
-    discriminator does not learn from. invented_share: samples with a label though their PESQ failed.
+    crops: samples in complete batches. label_std: spread within a batch, pooled over batches, in labels (PESQ /
+    3.5); NaN where no batch has two. label_std_all: spread of all labels. rank_correlation: Spearman's, of a label
+    with the sample's own PESQ, with rank_correlation_low and _high (95 %, bootstrap over batches; too narrow below
+    ten batches); NaN without three labels or where they are all alike. unlabelled_share: samples the discriminator
+    does not learn from. invented_share: samples with a label though their PESQ failed, which no score of their own
+    stands behind.
     """
     keys = ["policy", "batch_size", "failure_rate"]
     rows = []

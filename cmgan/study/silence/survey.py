@@ -95,9 +95,10 @@ def scored_crops(
 def batch_failures(survey: pd.DataFrame, batch_sizes: Sequence[int], seed: int) -> pd.DataFrame:
     """Share of batches with at least one failed crop, beside 1 − (1 − p)^B from the crops' own share p.
 
-    The surveyed crops of each length are shuffled once and cut into complete batches of B; sizes above their number
-    are left out. Intervals are exact, those of `predicted` from that of p. needed_crop_share: the p with which
-    CLAIMED_SKIP_SHARE of the batches would fail.
+    The surveyed crops of each length are shuffled once and cut into complete batches of B. One row per length
+    and B: crop_seconds, batch_size, batches, failed, share, low, high (exact interval), crop_share (p),
+    predicted, predicted_low, predicted_high (from the exact interval of p), needed_crop_share: the p with which
+    a share of CLAIMED_SKIP_SHARE of the batches would fail. Sizes above the number of crops are left out.
     """
     rows = []
     rng = np.random.default_rng([seed, 1])
@@ -131,7 +132,8 @@ def dose_response(
 
     Every crop has at least the largest dose of speech and is used for all doses and sides. What stays is one
     window at a random place with `dose` ms of active speech and the pauses between; the reference, the estimate
-    or both are silenced outside it. Raises ValueError when the corpus has no such crops or a dose exceeds the crop.
+    or both are silenced outside it. One row per crop, dose and side: dose_ms, side, crop, id, pesq, pesq_reason.
+    Raises ValueError when the corpus has no such crops or a dose exceeds the crop.
     """
     most = max(doses_ms)
     if not 0 <= min(doses_ms) <= most <= PUBLISHED_CROP_SECONDS * 1000:
@@ -173,7 +175,8 @@ def level_changes(
 ) -> pd.DataFrame:
     """What multiplying the reference, the estimate or both by a factor does to PESQ, on 2 s crops that have one.
 
-    One row per crop, factor and side; pesq is that of the unscaled signals, pesq_reason of the scaled ones.
+    One row per crop, factor and side: crop, id, side, factor, pesq (unscaled), pesq_scaled, change, pesq_reason
+    (of the scaled signals).
     """
     drawn_crops = random_crops(pairs, PUBLISHED_CROP_SECONDS, np.random.default_rng([seed, 3]))
     rows = []
@@ -189,7 +192,9 @@ def level_changes(
 
 
 def failure_shares(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Share of failed PESQ in each group of `by`, with its exact interval and reasons ("name:count;…")."""
+    """Share of failed PESQ in each group of `by`, a row each: the columns of `by`, n, failed, share, low, high
+    (exact 95 % interval) and reasons ("name:count;…").
+    """
     rows = []
     for key, group in frame.groupby(by, sort=False):
         failed = group["pesq"].isna()

@@ -20,7 +20,8 @@ EPOCH_SIZES = (1, 2, 3, 6, 12, 25, 50, 100, 200, 400, PUBLISHED_VALIDATION)
 def random_crop_scores(pairs: Sequence[UtterancePair], repeats: int, seed: int) -> pd.DataFrame:
     """PESQ of noisy speech on `repeats` random 2 s crops of every utterance, beside that of the whole file.
 
-    Crops are the trainer's own: an utterance that is shorter repeats and gives the same crop each time.
+    Crops are the trainer's own: an utterance that is shorter repeats and gives the same crop each time. One row
+    per crop: utterance, repeat, pesq, whole_pesq (NaN where they failed).
     """
     rows = []
     samples = round(PUBLISHED_CROP_SECONDS * SAMPLE_RATE)
@@ -56,7 +57,8 @@ def crop_variance_of_estimates(trainings: Sequence[pd.DataFrame]) -> Interval:
 def visible_drops(scores: pd.DataFrame, validation_utterances: int, seed: int) -> pd.DataFrame:
     """`visible_drop` by number of utterances in an epoch, with its interval; frame of `random_crop_scores`.
 
-    mark: which validation has that many ("this run", "published", or empty).
+    One row per number: utterances, standard_error, drop, low, high, mark: which validation has that many
+    ("this run", "published", or empty).
     """
     variance = crop_variance(scores, seed)
     marks = {PUBLISHED_VALIDATION: "published", validation_utterances: "this run"}

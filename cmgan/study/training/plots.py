@@ -103,7 +103,10 @@ def mechanism(frame: pd.DataFrame) -> Figure:
 
 
 def discriminator_losses(frame: pd.DataFrame) -> Figure:
-    """Distribution of the discriminator's loss by arm, and skipped steps; `tables.distribution` with `skip_rates`."""
+    """Distribution of the discriminator's loss over steps by arm, with the share of steps skipped.
+
+    Columns: those of `tables.distribution` and share, low, high of `tables.skip_rates`.
+    """
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 0.8 + 0.24 * len(frame)))
     axis.axvspan(*HEALTHY_BAND, color="0.9", zorder=0, linewidth=0)
     shares = [
@@ -122,7 +125,10 @@ def discriminator_losses(frame: pd.DataFrame) -> Figure:
 
 
 def label_spread(frame: pd.DataFrame) -> Figure:
-    """Spread of the PESQ labels within a batch by arm, with the policy (labels); frame of `tables.distribution`."""
+    """Standard deviation of the PESQ labels within a batch by arm: what the discriminator can learn to tell apart.
+
+    Columns: those of `tables.distribution` and labels, the policy.
+    """
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 0.8 + 0.24 * len(frame)))
     _distributions(axis, frame, "label policy", frame["labels"].str.replace("_", " "))
     axis.set_xlabel("standard deviation of the labels within a batch (PESQ scaled to 0…1)")
@@ -131,7 +137,10 @@ def label_spread(frame: pd.DataFrame) -> Figure:
 
 
 def gradient_norms(frame: pd.DataFrame) -> Figure:
-    """Gradient norms of both networks by arm, the clipping limit, how often it is exceeded; of `gradient_norms`."""
+    """Gradient norms of both networks over steps by arm, with the clipping limit and how often it is exceeded.
+
+    Columns: those of `tables.gradient_norms`.
+    """
     size = (TEXT_WIDTH, 0.9 + 0.24 * frame["arm"].nunique())
     figure, axes = plt.subplots(1, 2, figsize=size, sharey=True)
     limit = frame["limit"].iloc[0]

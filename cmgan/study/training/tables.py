@@ -69,8 +69,9 @@ def spread(table: pd.DataFrame, trained: bool = True) -> Spread:
 def pesq_falls(validation: pd.DataFrame) -> pd.DataFrame:
     """How far validation PESQ fell from its highest epoch to the last one, for every arm and seed.
 
-    `fall` and its interval over utterances are cross-fitted: each utterance's fall is taken from the epoch that is
-    best for the *other* utterances, since a maximum chosen on the same noise falls by itself.
+    Columns: arm, seed, peak_epoch, peak, final_epoch, final, fall, low, high, utterances. `fall` and its interval
+    over utterances are cross-fitted: each utterance's fall is taken from the epoch that is best for the *other*
+    utterances, since a maximum chosen on the same noise falls by itself.
     """
     rows = []
     for (arm, seed), run in validation.groupby(["arm", "seed"], sort=False):
@@ -94,7 +95,10 @@ def falls_by_arm(validation: pd.DataFrame) -> pd.DataFrame:
 
 
 def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:
-    """What became of each quantity of `MECHANISM` between the epoch of the highest PESQ and the last one."""
+    """What losses, gain and inconsistency did between the epoch of the highest PESQ and the last one.
+
+    Columns: arm, seed, quantity (see `MECHANISM`), at_peak, final, change.
+    """
     rows = []
     for (arm, seed), run in epochs.groupby(["arm", "seed"], sort=False):
         if run["pesq"].notna().any():
@@ -124,7 +128,8 @@ def reading_of_epochs(epochs: pd.DataFrame) -> str:
 def skip_rates(steps: pd.DataFrame) -> pd.DataFrame:
     """Share of steps without a discriminator step by arm, all seeds together, with its exact interval.
 
-    failures: samples whose PESQ failed. An arm without a discriminator has no share.
+    Columns: arm, labels (the policy), steps, skipped, share, low, high, failures (samples whose PESQ failed),
+    injected. An arm without a discriminator has no share.
     """
     rows = []
     for arm, run in steps.groupby("arm", sort=False):
@@ -141,7 +146,7 @@ def skip_rates(steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures_by_reason(steps: pd.DataFrame) -> pd.DataFrame:
-    """Number of training samples whose PESQ failed, by arm and reason."""
+    """Number of training samples whose PESQ failed, by arm and reason; columns arm, reason, failures, steps."""
     rows = []
     for arm, run in steps.groupby("arm", sort=False):
         counts = Counter({"injected": int(run["failure_injected"].sum())})
@@ -163,7 +168,10 @@ def distribution(steps: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def gradient_norms(steps: pd.DataFrame, limit: float) -> pd.DataFrame:
-    """Quantiles of both networks' gradient norms by arm, the share of steps above `limit`, and who clips at all."""
+    """Quantiles of both networks' gradient norms by arm, with the share of steps whose norm exceeds `limit`.
+
+    Columns: those of `distribution`, network, limit, share_above, clipped (whether the arm clips at all).
+    """
     frames = []
     for network in ("generator", "discriminator"):
         column = f"gradient_norm_{network}"
@@ -210,8 +218,9 @@ def stops(epochs: pd.DataFrame, criterion: Criterion, patience: int) -> Stop:
 def early_stopping(epochs: pd.DataFrame) -> pd.DataFrame:
     """Early stopping replayed on every training, on validation loss and on PESQ; frame: `RunResults.epochs`.
 
-    One row per arm, seed, criterion and patience: PESQ at the best epoch (the checkpoint worth keeping), where it
-    stops and at the end of the whole training; gain is the second − the third.
+    One row per arm, seed, criterion and patience: stopped, last_epoch, best_epoch, pesq_best (at best_epoch, the
+    checkpoint worth keeping), pesq_stopped (at last_epoch), pesq_end (of the whole training), gain (pesq_stopped −
+    pesq_end).
     """
     rows = []
     for (arm, seed), run in epochs.groupby(["arm", "seed"], sort=False):
