@@ -21,6 +21,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -157,7 +158,10 @@ def _in_process(task: dict) -> dict[str, float]:
     environment = os.environ | {"OMP_NUM_THREADS": str(task.get("threads", 1))}
     if task.get("implementation") == GIVEN_BACK:
         environment[SWITCH] = "0"
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    # What was compiled before is not to be found again.
+    with tempfile.TemporaryDirectory() as cache:
+        environment["TORCHINDUCTOR_CACHE_DIR"] = cache
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     crashed = done.returncode < 0
     if done.returncode and not crashed and "memory" not in done.stderr:
         raise SystemExit(f"{task}: the process ended with {done.returncode}\n{done.stderr[-2000:]}")

@@ -1,7 +1,7 @@
 """Memory that is freed is kept for its next use: a training step would else page hundreds of MB in again.
 
-glibc hands large blocks back to the system as soon as they are freed, and gets them back page by page, each zeroed:
-for a network at full width that takes longer than its arithmetic.
+glibc hands large blocks back to the system as soon as they are freed, and gets them back page by page, each zeroed.
+What that costs stands in docs/speed.md.
 """
 
 import ctypes

@@ -148,7 +148,8 @@ def arithmetic() -> str:
         return f"{torch_version} without compiled kernels ({_failures[0]})"
     compiler = _compiler()[0]
     said = subprocess.run([compiler, "--version"], capture_output=True, text=True, errors="replace").stdout
-    return f"{torch_version}, kernels by {said.splitlines()[0]} with vectors of {library.vector_bits()} bits"
+    version = (said.splitlines() or [compiler])[0]
+    return f"{torch_version}, kernels by {version} with vectors of {library.vector_bits()} bits"
 
 
 def integers(*names: str) -> list[tuple[str, type]]:

@@ -129,7 +129,7 @@ def _compile(generator: torch.nn.Module, backend: str) -> None:
     if backend not in known:
         raise ValueError(f"compile_backend is {backend!r}: use one of {', '.join(known)}, or none")
     # Crops have one length; with dynamic shapes the dilated convolutions do not compile. Part by part: what inductor
-    # of torch 2.13 makes of the whole generator writes past its memory on a CPU.
+    # of torch 2.13 makes of the whole generator crashes on a CPU (docs/speed.md).
     for part in generator.children():
         part.compile(backend=backend, dynamic=False)
 

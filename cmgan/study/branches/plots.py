@@ -44,12 +44,15 @@ def branches(frame: pd.DataFrame) -> Figure:
             if column == 0:
                 axis.set_ylabel(label)
         grid[0, column].set_title(f"trunk: {arm_label(trunk)}, n = {seeds} seeds")
-    figure.supxlabel("training steps after the switch (dotted line)")
-    arms = list(frame["arm"].unique())
-    handles = [Line2D([], [], linewidth=2, **_look(arm)) for arm in arms]
-    handles.append(Line2D([], [], color=NOISY_COLOUR, linewidth=0.8, linestyle="--"))
-    labels = [*map(arm_label, arms), "noisy speech"]
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+        grid[-1, column].set_xlabel("steps after the switch (dotted)")
+        # A legend a trunk: colours of arms repeat, within the branches of one trunk they do not.
+        arms = list(rows["arm"].unique())
+        handles = [Line2D([], [], linewidth=2, **_look(arm)) for arm in arms]
+        handles.append(Line2D([], [], color=NOISY_COLOUR, linewidth=0.8, linestyle="--"))
+        labels = [*map(arm_label, arms), "noisy speech"]
+        grid[-1, column].legend(
+            handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=2, frameon=False
+        )
     return figure
 
 

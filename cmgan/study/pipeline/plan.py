@@ -1,7 +1,6 @@
 """What a profile would cost, before it starts: its jobs, and time, memory and disk from a few steps measured here."""
 
 import dataclasses
-import os
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import torch
 import typer
 
 from cmgan.dataset import batches_per_epoch
+from cmgan.metrics.evaluation import available_cores
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import repository_root
@@ -70,15 +70,19 @@ class Plan:
         """Hours that the tests of one training take, at the pace of validation."""
         return self.utterances["test"] * cost.validation_seconds / 3600
 
+    def all_hours(self, cost: Cost) -> float:
+        """Hours of all trainings, branches and evaluations, one after the other, without starting their jobs."""
+        profile, training = self.profile, self.training_hours(cost)
+        branch = profile.branch_epochs / profile.epochs * training
+        evaluated = training + self.evaluation_hours(cost)
+        return len(profile.trainings) * evaluated + len(profile.branch_trainings) * branch
+
     def study_hours(self, cost: Cost, cores: int) -> float:
-        """Hours of all trainings, branches and evaluations on this many cores, each job with its start."""
-        profile, start = self.profile, cost.start_seconds / 3600
-        training = start + self.training_hours(cost)
-        branch = start + profile.branch_epochs / profile.epochs * self.training_hours(cost)
-        evaluation = start + self.evaluation_hours(cost)
+        """The same on this many cores, each job with its start."""
+        profile = self.profile
+        jobs = 2 * len(profile.trainings) + len(profile.branch_trainings)
         at_once = max(1, cores // (profile.threads * profile.processes or cores))
-        alone = len(profile.trainings) * (training + evaluation) + len(profile.branch_trainings) * branch
-        return alone / at_once
+        return (self.all_hours(cost) + jobs * cost.start_seconds / 3600) / at_once
 
     def in_words(self, cost: Cost, cores: int) -> list[str]:
         """The plan as lines: the work, what was measured, and what follows for one training and for all."""
@@ -98,8 +102,7 @@ class Plan:
             f"Measured here ({cost.device}; median of {MEASURED_STEPS} steps): {cost.step_seconds:.2f} s a step, "
             f"{cost.validation_seconds:.2f} s a validated utterance, peak memory {cost.peak_mib / 1024:.1f} GiB",
             f"One training: {hours(each)}, its tests {hours(tests)}",
-            f"All of them, one after the other on such a device: "
-            f"{hours(trainings * (each + tests) + branches * share * each)}",
+            f"All of them, one after the other on such a device: {hours(self.all_hours(cost))}",
             f"As jobs that take {cost.start_seconds:.0f} s to start, on {cores} cores: "
             f"{hours(self.study_hours(cost, cores))}, and some minutes for speech, objective and report",
             f"Disk, besides the corpus: {kept / 2**30:.1f} GiB",
@@ -181,7 +184,7 @@ def main(profile_name: ProfileName, corpus: CorpusFolder = "", config: Overrides
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
     ):
         cost = process.submit(measured_cost, profile, Path(folder)).result()
-    print("\n".join(plan.in_words(cost, os.cpu_count() or 1)))
+    print("\n".join(plan.in_words(cost, available_cores())))
 
 
 if __name__ == "__main__":

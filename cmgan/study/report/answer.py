@@ -18,11 +18,11 @@ from cmgan.study.branches.tables import TRUNK, differences
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import JudgedRun
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.comparison.words import in_words, number
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.minima import DESCENT, ends_of
 from cmgan.study.objective.plots import LEAST_OBJECTIVE, STYLE_OF
 from cmgan.study.paths import repository_root
+from cmgan.study.wording import counted, in_words, number
 
 GOOD, PUBLISHED = "normalised_target", "published"
 LOSS_ALONE = "loss"  # the panel without a network; the others are named after the trunk
@@ -89,7 +89,7 @@ def _of_the_loss(root: Path) -> str:
     if published.empty or normalised.empty:
         return ""
     start, peak, end = (published[name].mean() for name in ("pesq_start", "pesq_peak", "pesq"))
-    best, clips = normalised["pesq"].mean(), f"mean of {len(published)} clip{'s' * (len(published) != 1)}"
+    best, clips = normalised["pesq"].mean(), f"mean of {counted(len(published), 'clip')}"
     clips += "" if published["settled"].all() else ", not settled"
     if best - end <= MARGIN_PESQ:
         return (
@@ -133,13 +133,14 @@ def _of_arms(compared: Comparison) -> str:
         return ""
     row = rows.iloc[0]
     ends = _apart(row["difference"], row["low"], row["high"], "than those trained with the published one")
-    return f"Networks trained from scratch with the repaired loss end {ends}; {_seeds(int(row['seeds']))})."
+    return f"Networks trained from scratch with the repaired loss end {ends}; {counted(int(row['seeds']), 'seed')})."
 
 
 def _by_seed(values: pd.Series, when: str) -> str:
     interval = seed_interval(values)
     same = int((values * interval.estimate > 0).sum())
-    return f"{_apart(interval.estimate, interval.low, interval.high, when)}; so in {same} of {_seeds(len(values))})"
+    apart = _apart(interval.estimate, interval.low, interval.high, when)
+    return f"{apart}; so in {same} of {counted(len(values), 'seed')})"
 
 
 def _apart(difference: float, low: float, high: float, when: str) -> str:
@@ -148,10 +149,6 @@ def _apart(difference: float, low: float, high: float, when: str) -> str:
         "no interval" if np.isnan(low) else f"95 % interval {number(low, '+.2f')} to {number(high, '+.2f')}"
     )
     return f"{abs(difference):.2f} PESQ {'lower' if difference < 0 else 'higher'} {when} ({bounds}"
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' * (count != 1)}"
 
 
 def answer_frame(root: Path) -> pd.DataFrame:

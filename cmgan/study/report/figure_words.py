@@ -7,11 +7,11 @@ import pandas as pd
 from cmgan.statistics import HEALTHY_BAND, MARGIN_PESQ
 from cmgan.study.comparison import words
 from cmgan.study.comparison.evaluation import FAMILIES, Comparison
-from cmgan.study.comparison.words import bounds, code, in_words, number
 from cmgan.study.objective.words import clip_in_words
 from cmgan.study.report.answer import picture_in_words
 from cmgan.study.run_results import NOISY
 from cmgan.study.training.tables import CRITERIA, LABELS, LOSSES, PATIENCES
+from cmgan.study.wording import bounds, code, in_words, number
 
 # Why a run has no frame of a figure.
 NEEDS = {

@@ -1,14 +1,12 @@
 """Keep a run without recordings, networks and machine paths: python -m cmgan.study.report.keep results/RUN FOLDER."""
 
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import nbformat
-import pandas as pd
 import typer
 import yaml
 
@@ -20,7 +18,7 @@ from cmgan.study.report.figures import figure_frames
 from cmgan.study.report.kept_notebooks import keep_notebooks, publishable
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
-from cmgan.study.run_results import load_run
+from cmgan.study.run_results import keep_files, keep_manifest, load_run
 from data_prep.whole_files import write_table, write_text
 
 # Tables, figures and settings; no audio, no generator.
@@ -57,10 +55,7 @@ def keep_run(run: Path, folder: Path) -> Path:
         )
     if folder.exists() and any(path.suffix != ".md" for path in folder.iterdir()):
         raise ValueError(f"{folder} holds something already: remove it or choose another folder")
-    for file in (file for pattern in KEPT for file in run.glob(pattern)):
-        copy = folder / file.relative_to(run)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
+    keep_files(run, folder, KEPT)
     settings = yaml.safe_load((run / "profile.yaml").read_text())
     checkout = str(repository_root())
     # What stands for each path of this machine in the notebooks.
@@ -69,10 +64,7 @@ def keep_run(run: Path, folder: Path) -> Path:
         places[settings["corpus_path"]] = Path(settings["corpus_path"]).name
     settings["corpus_path"] = Path(settings["corpus_path"]).name
     write_text(yaml.safe_dump(settings, sort_keys=False), folder / "profile.yaml")
-    manifest = pd.read_csv(run / "data" / "manifest.csv")
-    for column in ("clean_path", "noisy_path"):
-        manifest[column] = ["/".join(Path(path).parts[-3:]) for path in manifest[column]]
-    write_table(manifest, folder / "data" / "manifest.csv")
+    keep_manifest(run, folder)
     report = report_again(folder)
     keep_notebooks(run, folder, settings["seeds"][0], places)
     for file in (file for file in folder.rglob("*") if file.suffix in TEXT):

@@ -15,10 +15,10 @@ from cmgan.forward import gain_of
 from cmgan.metrics.pesq import pesq_score
 from cmgan.signal import SAMPLE_RATE
 from cmgan.study.comparison.evaluation import trained_generator
-from cmgan.study.comparison.words import number
 from cmgan.study.objective.job import PLAYED
 from cmgan.study.paths import training_folder
 from cmgan.study.run_results import RunResults
+from cmgan.study.wording import number
 
 LEVEL_DECIBELS = 1.0  # an estimate that is quieter than the clean speech by more is also played at its level
 HEARD = {

@@ -10,8 +10,9 @@ import pandas as pd
 
 from cmgan.metrics.speech import METRICS
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.comparison.words import NAMES, bounds, fall_verdicts, number
+from cmgan.study.comparison.words import NAMES, fall_verdicts
 from cmgan.study.run_results import NOISY
+from cmgan.study.wording import bounds, number
 from data_prep.whole_files import write_table, write_text
 
 NARROW_COLUMNS = 7

@@ -23,6 +23,7 @@ from cmgan.study.run_results import NOISY, RunResults
 from cmgan.study.silence import words as silence_words
 from cmgan.study.silence.survey import failure_shares
 from cmgan.study.silence.words import estimates_in_words, labels_in_words, noise_in_words
+from cmgan.study.wording import counted
 
 PACKAGES = (
     "torch",
@@ -81,8 +82,8 @@ def introduction(results: RunResults) -> str:
     test = results.evaluation["id"].nunique()
     arms, seeds = len(results.arms), len(results.seeds)
     return (
-        f"{arms} way{'s' * (arms != 1)} of training CMGAN, a conformer GAN for speech enhancement, each with {seeds} "
-        f"random seed{'s' * (seeds != 1)} and tested on {test} utterances. Every "
+        f"{counted(arms, 'way')} of training CMGAN, a conformer GAN for speech enhancement, each with "
+        f"{counted(seeds, 'random seed')} and tested on {test} utterances. Every "
         "number and verdict here is computed from the run's files."
     )
 
@@ -120,7 +121,7 @@ def limits(results: RunResults) -> list[str]:
     return [
         f"Width of the network {budget['channels']}, two-stage blocks {budget['blocks']}, epochs {budget['epochs']}; "
         "published: 64, 4 and 120. What happens at that size may come earlier, later or not at all here.",
-        f"{seeds} seed{'s' * (seeds != 1)} an arm: intervals are over seeds, and over few seeds wide or missing.",
+        f"{counted(seeds, 'seed')} an arm: intervals are over seeds, and over few seeds wide or missing.",
         f"Whether PESQ fell is judged on {validated} validation utterances.",
         f"{noisy['id'].nunique()} test utterances of one corpus: scores on them, on synthetic speech above all, are "
         "not comparable with published ones; arms are compared with each other only.",
