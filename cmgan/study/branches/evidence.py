@@ -34,7 +34,7 @@ def _endpoints(run: Evidence) -> pd.DataFrame:
 
 
 def _differences(run: Evidence, trunk: str, first: str, second: str, measure: str = "pesq") -> pd.Series:
-    found = differences(_endpoints(run), trunk, first, second, measure)
+    found = differences(_endpoints(run), trunk, first, second, measure=measure)
     if found.empty:
         raise MissingEvidenceError(
             f"from a trunk of {trunk}, {first} was not trained for a seed that has {second}"

@@ -39,7 +39,8 @@ class Branch:
 class Prediction:
     """A rule on the difference of two endpoints, branch − other, seed by seed.
 
-    other: an arm that the same trunk goes on as, or "trunk" for the trunk itself at the switch.
+    other: an arm that the trunk goes on as, or "trunk" for the trunk itself at the switch; other_trunk: the trunk
+    that `other` goes on from, "" for the same.
     """
 
     id: str
@@ -49,12 +50,14 @@ class Prediction:
     other: str
     relation: Relation
     margin: float
+    other_trunk: str = ""
 
 
 @dataclass(frozen=True)
 class BranchPlan:
     """Trunks (arms), their branches, seeds, the budget that all of them share, and what was predicted of them.
 
+    title: of the page that says what came out.
     trunk_epochs and branch_epochs: length before and after the switch; validation_steps: steps between two
     validations; endpoint_validations: how many of the last ones a branch is judged by. The first of the predictions
     is the primary one.
@@ -68,6 +71,7 @@ class BranchPlan:
     endpoint_validations: int
     budget: Budget
     predictions: tuple[Prediction, ...] = ()
+    title: str = "Branches: one switch, and what it does to a network"
 
 
 def read_plan(path: Path) -> BranchPlan:

@@ -79,7 +79,7 @@ def judge(ends: pd.DataFrame, seeds: int, predictions: Sequence[Prediction]) -> 
     Holm's is over one-sided tests, of the rules and of their opposites. A prediction whose branches were not trained
     for all `seeds` is not judged.
     """
-    found = [differences(ends, one.trunk, one.branch, one.other) for one in predictions]
+    found = [differences(ends, one.trunk, one.branch, one.other, one.other_trunk) for one in predictions]
     effects = [effect_of_seeds(values) if len(values) else None for values in found]
     tests = [
         Rule(one.relation, one.margin).p_values(effect) if len(values) == seeds > 1 else None
@@ -108,15 +108,14 @@ def summary(folder: Path, plan: BranchPlan) -> str:
     answer = branches_in_words(ends, _noisy(folder))
     if judged:
         verdicts = ", ".join(f"{one.prediction.id} **{one.verdict}**" for one in judged)
-        answer += f" By the plan's rules: {verdicts}."
+        answer = f"{answer} By the plan's rules: {verdicts}.".lstrip()
     parts = [
-        "# Branches: one switch, and what it does to a network",
+        f"# {plan.title}",
         answer,
         "![PESQ, gain, inconsistency and objective against training steps, the switch marked](figures/branches.png)",
         "Rules, seeds and lengths stood in [PLAN.md](PLAN.md) before any of these trainings; [plan.yaml](plan.yaml) "
         "is what the program read. Differences are of endpoints (mean of the last "
-        f"{plan.endpoint_validations} validations on {utterances} utterances), between branches of the same "
-        "trunk and seed.",
+        f"{plan.endpoint_validations} validations on {utterances} utterances), seed by seed.",
         *(["## Predictions", predictions_markdown(judged)] if judged else []),
         "## Branches",
         endpoints_markdown(ends),
@@ -159,11 +158,12 @@ def predictions_markdown(judged: Sequence[Judged]) -> str:
     for one in judged:
         rule, found = one.prediction, one.found
         other = "trunk at the switch" if rule.other == TRUNK else f"`{rule.other}`"
+        beside = f" from `{rule.other_trunk}`" if rule.other_trunk else ""
         rows.append(
             (
                 f"{rule.id}{' (primary)' if one is judged[0] else ''}",
                 rule.says,
-                f"from `{rule.trunk}`: `{rule.branch}` − {other}",
+                f"from `{rule.trunk}`: `{rule.branch}` − {other}{beside}",
                 f"{rule.relation} {number(rule.margin, '.1f')}",
                 mean_in_words(found) if found else "",
                 ", ".join(number(value, "+.2f") for value in found.by_seed) if found else "",

@@ -55,9 +55,15 @@ def endpoints(table: pd.DataFrame, validations: int) -> pd.DataFrame:
     return pd.concat([switch[[*keys, *MEASURES]], ends.mean().reset_index()], ignore_index=True)
 
 
-def differences(ends: pd.DataFrame, trunk: str, branch: str, other: str, measure: str = "pesq") -> pd.Series:
-    """Endpoint of one branch − that of another (or of the trunk at the switch), by seed; seeds that have both."""
-    table = ends[ends["trunk"] == trunk].pivot(index="seed", columns="arm", values=measure)
-    if not {branch, other} <= set(table):
+def differences(
+    ends: pd.DataFrame, trunk: str, branch: str, other: str, other_trunk: str = "", measure: str = "pesq"
+) -> pd.Series:
+    """Endpoint of one branch − that of another (or of a trunk at the switch), by seed; seeds that have both.
+
+    other_trunk: what `other` goes on from, "" for the same trunk.
+    """
+    table = ends.pivot(index="seed", columns=["trunk", "arm"], values=measure)
+    first, second = (trunk, branch), (other_trunk or trunk, other)
+    if not {first, second} <= set(table):
         return pd.Series(dtype=float)
-    return (table[branch] - table[other]).dropna()
+    return (table[first] - table[second]).dropna()

@@ -85,6 +85,17 @@ def test_endpoints_are_means_of_the_last_validations_and_steps_count_from_the_sw
     assert found.to_dict() == {0: pytest.approx(1.8 - 2.2)}
 
 
+def test_branches_of_two_trunks_are_compared_seed_by_seed(tmp_path):
+    for seed, (good, fallen) in enumerate([(2.2, 1.9), (2.0, 1.8)]):
+        for trunk, pesq in (("normalised_target", good), ("published", fallen)):
+            _write(tmp_path, f"{trunk}-{seed}", _epochs([1.5], 50))
+            _write(tmp_path, f"{trunk}-to-{trunk}-{seed}", _epochs([pesq], 100))
+    ends = endpoints(curves(tmp_path, tmp_path), 1)
+    found = differences(ends, "published", "published", "normalised_target", "normalised_target")
+    assert found.to_dict() == {0: pytest.approx(-0.3), 1: pytest.approx(-0.2)}
+    assert differences(ends, "published", "published", "normalised_target").empty
+
+
 def test_the_kept_summary_is_computed_from_the_kept_logs_by_the_plan_s_rules(tmp_path):
     folder = shutil.copytree(KEPT, tmp_path / "kept")
     assert summary(folder, read_plan(folder / "plan.yaml")) == (KEPT / "README.md").read_text()
