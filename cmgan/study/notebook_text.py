@@ -1,13 +1,16 @@
 """What a notebook says: sentences and tables as it shows them; its question and its finding, read from the file."""
 
 import html
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
-import pandas as pd
 from IPython.display import Markdown
+
+if TYPE_CHECKING:  # what runs notebooks reads them by this module, and needs no tables
+    import pandas as pd
 
 # Tag of the one cell whose output answers the notebook's question.
 FINDING = "finding"
@@ -31,7 +34,7 @@ def numbered(sentences: Sequence[str], none: str = "None.") -> Markdown:
     return Markdown("\n".join(f"1. {sentence}" for sentence in sentences).replace("<", "&lt;") or none)
 
 
-def shown_table(frame: pd.DataFrame) -> Markdown:
+def shown_table(frame: "pd.DataFrame") -> Markdown:
     """A table of text, whatever characters are in it, without its row numbers.
 
     As Markdown, which is set from the left: styles of an HTML table are taken away from a notebook that somebody else
@@ -48,19 +51,25 @@ def _in_a_cell(text: str) -> str:
 
 def question_of(notebook: Path) -> str:
     """The notebook's question as plain text in one line, empty where it asks none."""
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        if cell.cell_type == "markdown" and (found := QUESTION.search(cell.source)):
+    for cell in _cells(notebook):
+        if cell["cell_type"] == "markdown" and (found := QUESTION.search("".join(cell["source"]))):
             return _plain(found[1])
     return ""
 
 
 def finding_of(executed: Path) -> str:
     """What the cell tagged `finding` showed, as plain text in one line; empty where there is none."""
-    for cell in nbformat.read(executed, as_version=4).cells:
-        if FINDING in cell.metadata.get("tags", []):
-            shown = [output.data for output in cell.get("outputs", []) if "data" in output]
-            return _plain(" ".join(data["text/markdown"] for data in shown if "text/markdown" in data))
+    for cell in _cells(executed):
+        if FINDING in cell["metadata"].get("tags", []):
+            shown = (output.get("data", {}).get("text/markdown", "") for output in cell["outputs"])
+            return _plain(" ".join(map("".join, filter(None, shown))))
     return ""
+
+
+def _cells(notebook: Path) -> list[dict]:
+    # Without nbformat, whose import takes every kernel longer than all else that this module needs; text is a string
+    # or its lines.
+    return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
 
 
 def first_sentences(text: str, longest: int = 400) -> str:

@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -62,3 +64,10 @@ def test_a_notebook_says_what_it_asks_as_it_starts_and_what_it_finds_as_it_ends(
     assert lines[0] == "[01_asking] asks: Does it?"
     assert lines.index("[01_asking] works") < lines.index("[01_asking] finds: Yes, it does.")
     assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize("imported", ["cmgan.study.pipeline.run_notebook", "cmgan.study.notebook_text"])
+def test_neither_a_job_nor_its_kernel_waits_for_a_grammar_of_addresses(imported):
+    # It took longer to compile than everything else that a job imports, beside torch; lark is what compiles it.
+    code = f"import sys, {imported}; sys.exit('lark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
