@@ -88,7 +88,7 @@ def introduction(results: RunResults) -> str:
     )
 
 
-def answer(compared: Comparison) -> list[str]:
+def in_short(compared: Comparison) -> list[str]:
     """The run in short: which arms fell, what the losses did, who ends where, what was skipped."""
     return [
         *words.falls_in_words(compared.pesq_falls, compared.falls_by_arm),
