@@ -1,6 +1,7 @@
 """What each figure of the comparison shows in this run: sentences from the frame that it is drawn from (Markdown)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 
@@ -83,18 +84,13 @@ def _final_metrics(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _doses(dose: Callable[[float], str]) -> Callable[[pd.DataFrame], list[str]]:
-    def sentences(frame: pd.DataFrame) -> list[str]:
-        lines = []
-        for family, rows in frame.groupby("family", sort=False):
-            ordered = rows.sort_values("dose")
-            listed = in_words(
-                f"{row.mean:.2f} at {dose(row.dose)}" for row in ordered.itertuples(index=False)
-            )
-            lines.append(f"With the {FAMILIES[family]}, final PESQ is {listed}.")
-        return lines
-
-    return sentences
+def _doses(frame: pd.DataFrame, dose: Callable[[float], str]) -> list[str]:
+    lines = []
+    for family, rows in frame.groupby("family", sort=False):
+        ordered = rows.sort_values("dose").itertuples()
+        listed = in_words(f"{row.mean:.2f} at {dose(row.dose)}" for row in ordered)
+        lines.append(f"With the {FAMILIES[family]}, final PESQ is {listed}.")
+    return lines
 
 
 def _discriminator(frame: pd.DataFrame) -> list[str]:
@@ -132,8 +128,8 @@ SENTENCES: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "one_clip": clip_in_words,
     "final_metrics": _final_metrics,
     "differences": differences_in_words,
-    "failure_doses": _doses(lambda share: f"{100 * share:g} % failing batches"),
-    "batch_sizes": _doses(lambda size: f"{size:g} crop{'s' * (size != 1)} a batch"),
+    "failure_doses": partial(_doses, dose=lambda share: f"{100 * share:g} % failing batches"),
+    "batch_sizes": partial(_doses, dose=lambda size: f"{size:g} crop{'s' * (size != 1)} a batch"),
     "discriminator_losses": _discriminator,
     "label_spread": _label_spread,
     "gradient_norms": _gradient_norms,

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
+from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import describe
 from cmgan.study.branches.summary import branches_answer
 from cmgan.study.claims.effects import Effect
@@ -39,11 +40,10 @@ from cmgan.study.comparison.tables import comparison_tables
 from cmgan.study.comparison.words import RULE
 from cmgan.study.objective.words import objective_answer, objective_in_words
 from cmgan.study.paths import repository_root
-from cmgan.study.report.answer import answer_in_two, lines_to_change
+from cmgan.study.report.answer import answer_in_two, why_change
 from cmgan.study.report.figures import FIGURES, RunFigure
 from cmgan.study.report.listen import players, players_in_words
 from cmgan.study.report.words import (
-    TERMS,
     evidence_in_words,
     in_short,
     introduction,
@@ -137,9 +137,9 @@ def _html(
         title=f"CMGAN under test: {root.name}",
         introduction=introduction(results),
         answer=answer_in_two(root, compared),
-        change=lines_to_change(judged),
+        why_change=why_change(judged),
         waste=to_leave(judged, evidence=False),
-        terms=TERMS,
+        margin=MARGIN_PESQ,
         seen=[*filter(None, [objective_answer(root), branches_answer(root)])],
         heard=heard,
         listen=players_in_words(heard),

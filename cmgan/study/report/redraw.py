@@ -18,7 +18,7 @@ from PIL import Image
 
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
-from cmgan.study.figure_files import FORMATS, STYLES, Style, draw
+from cmgan.study.figure_files import FORMATS, PAPER, STYLES, Style, draw
 from cmgan.study.report.figures import FIGURES, RunFigure, figure_frames
 from cmgan.study.run_results import load_run
 from data_prep.whole_files import write_text
@@ -43,8 +43,9 @@ def redraw_run(run_root: Path) -> list[Path]:
     files = [file for file in sorted(run_root.glob("*/figures/*.csv")) if file.stem in FIGURES]
     if not files:
         raise FileNotFoundError(f"{run_root} has no figure data: run the study first (make study)")
+    drawn = [Drawn(file.stem, FIGURES[file.stem], pd.read_csv(file)) for file in files]
     with ProcessPoolExecutor() as pool:
-        list(pool.map(_redraw, files))
+        list(pool.map(_draw, drawn, [file.parent for file in files]))
     return files
 
 
@@ -55,7 +56,7 @@ def draw_gallery(run_root: Path, style: Style, folder: Path) -> Path:
     """
     drawn = gallery(run_root)
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(_draw_one, style=style, folder=folder), drawn))
+        list(pool.map(partial(_draw, folder=folder, style=style), drawn))
     # On the page as on paper: a figure of one column is half as wide as one of two.
     pixels = {one.name: Image.open(folder / f"{one.name}.png").width for one in drawn}
     shares = {name: round(100 * width / max(pixels.values())) for name, width in pixels.items()}
@@ -105,11 +106,7 @@ def _name(file: Path, run_root: Path, repeated: bool) -> str:
     return "-".join([*folders, file.stem]) if repeated or folders[:1] == ["evaluation"] else file.stem
 
 
-def _redraw(file: Path) -> None:
-    draw(FIGURES[file.stem].plot, pd.read_csv(file), file.parent, file.stem)
-
-
-def _draw_one(one: Drawn, style: Style, folder: Path) -> None:
+def _draw(one: Drawn, folder: Path, style: Style = PAPER) -> None:
     draw(one.figure.plot, one.frame, folder, one.name, style)
 
 
