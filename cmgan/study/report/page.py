@@ -16,41 +16,18 @@ from PIL import Image
 from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import describe
 from cmgan.study.branches.summary import branches_answer
+from cmgan.study.claims import words as claims
 from cmgan.study.claims.effects import Effect
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import JudgedClaim, JudgedRun
-from cmgan.study.claims.words import (
-    claims_markdown,
-    claims_table,
-    controls_in_words,
-    effect_in_words,
-    estimate_in_words,
-    points_towards,
-    power_table,
-    predictions_text,
-    rules_in_words,
-    to_change,
-    to_leave,
-    unknown,
-    untested_in_words,
-    verdicts_in_words,
-)
 from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.comparison.tables import comparison_tables
 from cmgan.study.comparison.words import RULE
-from cmgan.study.objective.words import objective_answer, objective_in_words
+from cmgan.study.objective import words as objective_words
 from cmgan.study.paths import repository_root
-from cmgan.study.report.answer import answer_in_two, why_change
+from cmgan.study.report import answer, words
 from cmgan.study.report.figures import FIGURES, RunFigure
 from cmgan.study.report.listen import players, players_in_words
-from cmgan.study.report.words import (
-    evidence_in_words,
-    in_short,
-    introduction,
-    limits,
-    provenance,
-    silence_in_words,
-)
 from cmgan.study.run_results import RunResults
 from cmgan.study.tables import Table, latex, write_tables
 from data_prep.whole_files import whole_file, write_table, write_text
@@ -100,13 +77,14 @@ def write_report(
     figures: names of the comparison's figures that were drawn in RUN/report/figures; those of other notebooks are
     taken in where they are. Raises FileNotFoundError for a figure that is missing.
     """
-    folder, tables, claims = results.root / "report", comparison_tables(compared), claims_table(judged)
-    if power := power_table(judged):
+    folder, tables = results.root / "report", comparison_tables(compared)
+    verdicts = claims.claims_table(judged)
+    if power := claims.power_table(judged):
         tables["power"] = power
     write_tables(tables.values(), folder / "tables")
-    write_text(latex(claims), folder / "tables" / "claims.tex")
-    write_table(claims.numbers, folder / "claims.csv")
-    write_text(claims_markdown(judged), folder / "claims.md")
+    write_text(latex(verdicts), folder / "tables" / "claims.tex")
+    write_table(verdicts.numbers, folder / "claims.csv")
+    write_text(claims.claims_markdown(judged), folder / "claims.md")
     page = _html(results, compared, judged, tables, _page_figures(results.root, figures))
     with whole_file(folder / "report.pdf") as partial:
         partial.write_bytes(_pdf(page, results.root))
@@ -121,7 +99,7 @@ def _html(
     tables: Mapping[str, Table],
     figures: Mapping[str, PageFigure],
 ) -> str:
-    """The page: what page.html.j2 lays out, in words."""
+    """The page: page.html.j2 lays out what the run has, and calls what says it."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -132,41 +110,29 @@ def _html(
     )
     environment.filters["marked"] = lambda text: Markup(MARKDOWN.renderInline(text))
     environment.filters["base64"] = lambda file: base64.b64encode(file.read_bytes()).decode()
-    root, heard = results.root, players(results)
     return environment.get_template("page.html.j2").render(
-        title=f"CMGAN under test: {root.name}",
-        introduction=introduction(results),
-        answer=answer_in_two(root, compared),
-        why_change=why_change(judged),
-        waste=to_leave(judged, evidence=False),
-        margin=MARGIN_PESQ,
-        seen=[*filter(None, [objective_answer(root), branches_answer(root)])],
-        heard=heard,
-        listen=players_in_words(heard),
-        verdicts=verdicts_in_words(judged),
-        claims=_claims_rows(judged, figures),
-        untested=[*filter(None, [untested_in_words(judged)])],
-        controls=controls_in_words(judged),
-        to_change=to_change(judged),
-        points_towards=points_towards(judged),
-        to_leave=to_leave(judged),
-        unknown=unknown(judged),
-        minima=objective_in_words(root),
-        in_short=in_short(compared),
-        rule=RULE,
-        provenance=provenance(results, repository_root()),
-        arms=[f"`{arm}`: {describe(arm)}" for arm in results.arms],
-        baseline=compared.baseline,
-        silence=silence_in_words(root),
-        evidence=evidence_in_words(root),
-        rules=rules_in_words(judged),
-        judged=judged.claims,
-        predictions=_predictions(judged),
-        limits=limits(results),
-        links=_links(root),
-        figures=figures,
+        root=results.root,
+        checkout=repository_root(),
+        results=results,
+        compared=compared,
+        judged=judged,
         tables=tables,
+        figures=figures,
+        heard=players(results),
+        claims_rows=_claims_rows(judged, figures),
+        predictions=_predictions(judged),
+        links=_links(results.root),
+        margin=MARGIN_PESQ,
+        rule=RULE,
         marks=MARKS,
+        # What says something.
+        answer=answer,
+        claims=claims,
+        objective=objective_words,
+        branches_answer=branches_answer,
+        words=words,
+        describe=describe,
+        players_in_words=players_in_words,
     )
 
 
@@ -186,7 +152,7 @@ def _pdf(page: str, run_root: Path) -> bytes:
 
 
 def _page_figures(root: Path, drawn: Collection[str]) -> dict[str, PageFigure]:
-    """What the page can show, in the order of `FIGURES`: figures `drawn`, those of other notebooks."""
+    """What the page can show, in the order of `FIGURES`: figures `drawn` and those of other notebooks."""
     files = [root / "report" / "figures" / f"{name}.png" for name in drawn]
     files += [png for step in STEPS for png in root.glob(f"{step}/figures/*.png")]
     pages = {png.stem: _page_figure(png, root) for png in files if png.stem in FIGURES}
@@ -228,14 +194,14 @@ def _evidence(judged: JudgedClaim, drawn: Collection[str]) -> str:
 
 def _measured(found: Effect) -> str:
     """An effect in words, with what it is measured in behind its estimate."""
-    estimate = estimate_in_words(found)
+    estimate = claims.estimate_in_words(found)
     unit = " PESQ" if found.scale == "pesq" else ""
-    return effect_in_words(found).replace(estimate, f"{estimate}{unit}", 1)
+    return claims.effect_in_words(found).replace(estimate, f"{estimate}{unit}", 1)
 
 
 def _predictions(run: JudgedRun) -> dict[str, pd.DataFrame]:
     """The predictions as text by their claim."""
-    every = predictions_text(run).set_index("prediction", drop=False)
+    every = claims.predictions_text(run).set_index("prediction", drop=False)
     return {
         claim.claim.id: every.loc[[one.prediction.id for one in claim.predictions]] for claim in run.claims
     }
