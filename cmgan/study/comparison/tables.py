@@ -6,7 +6,7 @@ import pandas as pd
 
 from cmgan.metrics.speech import METRICS
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.comparison.words import NAMES, fall_verdicts
+from cmgan.study.comparison.words import NAMES, falls_over_seeds
 from cmgan.study.run_results import NOISY
 from cmgan.study.tables import Table
 from cmgan.study.wording import bounds, number
@@ -88,7 +88,7 @@ def comparison_tables(compared: Comparison) -> dict[str, Table]:
 
 
 def _falls(falls: pd.DataFrame) -> pd.DataFrame:
-    verdicts = fall_verdicts(falls)
+    verdicts = falls_over_seeds(falls)["verdict"]
     return pd.DataFrame(
         {
             "arm": falls["arm"],

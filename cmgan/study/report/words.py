@@ -65,7 +65,7 @@ def introduction(results: RunResults) -> str:
 def in_short(compared: Comparison) -> list[str]:
     """The run in short: which arms fell, what the losses did, who ends where, what was skipped."""
     return [
-        *words.falls_in_words(compared.pesq_falls, compared.falls_by_arm),
+        *words.falls_in_words(compared.pesq_falls),
         *words.what_losses_did(compared.pesq_falls, compared.since_peak),
         *words.differences_in_words(compared.differences),
         words.skips_in_words(compared.skip_rates),

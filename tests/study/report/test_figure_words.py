@@ -45,7 +45,7 @@ def test_a_figure_that_a_run_cannot_draw_says_what_it_needs():
 
 def test_the_arm_that_falls_is_told_from_the_one_that_holds(run):
     _, compared = run
-    fallen, held = falls_in_words(compared.pesq_falls, compared.falls_by_arm)
+    fallen, held = falls_in_words(compared.pesq_falls)
     assert "fell" in fallen
     assert "`published`" in fallen
     assert "did not fall" in held
