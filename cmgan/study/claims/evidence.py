@@ -25,7 +25,7 @@ from cmgan.study.claims.effects import (
     effect_of_values,
     transformed,
 )
-from cmgan.study.comparison.words import FELL, HELD, fall_verdicts
+from cmgan.study.comparison.words import FELL, HELD, falls_over_seeds
 from cmgan.study.published.logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
 from cmgan.study.training.tables import Criterion, fall_by_utterance, pesq_falls, stops
 
@@ -114,7 +114,7 @@ def validation_ratio(run: Evidence, first: str, second: str, quantity: str) -> E
 def change_while_falling(run: Evidence, arm: str, quantity: str) -> Effect:
     """Relative change of `quantity` from the epoch of the highest PESQ to the last, where the arm's PESQ fell."""
     validation = run.arm("validation", arm)
-    if fall_verdicts(pesq_falls(validation))[arm] != FELL:
+    if falls_over_seeds(pesq_falls(validation)).at[arm, "verdict"] != FELL:
         raise MissingEvidenceError(f"PESQ of {arm} did not certainly fall")
 
     def change(seed_run: pd.DataFrame) -> float:
@@ -177,8 +177,8 @@ def healthy_losses_of_held_arms(run: Evidence) -> Effect:
 
     Over the second half of the epochs, since a discriminator starts with large losses.
     """
-    verdicts = fall_verdicts(pesq_falls(run.results.validation))
-    held = [arm for arm, verdict in verdicts.items() if verdict == HELD]
+    falls = falls_over_seeds(pesq_falls(run.results.validation))
+    held = [*falls.index[falls["verdict"] == HELD]]
     steps = run.results.steps
     late = steps[steps["arm"].isin(held) & (steps["epoch"] > steps["epoch"].max() / 2)]
     late = late.dropna(subset="loss_discriminator")

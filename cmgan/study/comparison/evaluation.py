@@ -132,7 +132,6 @@ class Comparison:
     differences: pd.DataFrame
     differences_from_noisy: pd.DataFrame
     pesq_falls: pd.DataFrame
-    falls_by_arm: pd.DataFrame
     since_peak: pd.DataFrame
     skip_rates: pd.DataFrame
     failures_by_reason: pd.DataFrame
@@ -149,7 +148,6 @@ def compare(results: RunResults) -> Comparison:
         differences=differences(results.evaluation, baseline),
         differences_from_noisy=differences(results.evaluation, NOISY),
         pesq_falls=training.pesq_falls(results.validation),
-        falls_by_arm=training.falls_by_arm(results.validation),
         since_peak=training.since_peak(results.epochs),
         skip_rates=training.skip_rates(results.steps),
         failures_by_reason=training.failures_by_reason(results.steps),

@@ -1,7 +1,6 @@
 """Figures of test scores: of one arm, and of all arms of a run. Each takes one frame, which its CSV holds."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -48,9 +47,8 @@ def final_metrics(frame: pd.DataFrame) -> Figure:
         for noisy in frame[(frame["metric"] == metric) & (frame["arm"] == NOISY)].itertuples():
             axis.axvspan(noisy.low, noisy.high, color="0.88", zorder=0, linewidth=0)
             axis.axvline(noisy.mean, color=NOISY_COLOUR, linestyle=":", linewidth=1)
-        for position, row in enumerate(enhanced[enhanced["metric"] == metric].itertuples()):
-            _dot(axis, position, row, row.mean)
         axis.set_title(METRICS[metric])
+        _arms(axis, enhanced[enhanced["metric"] == metric], "mean")
     figure.supxlabel(
         f"mean and 95 % interval over {enhanced['seeds'].max()} seeds, {enhanced['utterances'].max()} utterances "
         "each\nticks: lowest and highest seed; grey: noisy input",
@@ -67,9 +65,8 @@ def differences(frame: pd.DataFrame) -> Figure:
     axes["pesq"].axvspan(-MARGIN_PESQ, MARGIN_PESQ, color="0.9", zorder=0, linewidth=0)
     for metric, axis in axes.items():
         axis.axvline(0, color="0.3", linewidth=0.8)
-        for position, row in enumerate(frame[frame["metric"] == metric].itertuples()):
-            _dot(axis, position, row, row.difference)
         axis.set_title(f"Δ {METRICS[metric]}")
+        _arms(axis, frame[frame["metric"] == metric], "difference")
     figure.supxlabel(
         f"difference from {arm_label(frame['baseline'].iloc[0])}: mean and 95 % interval over "
         f"{frame['seeds'].max()} seeds\nticks: lowest and highest seed; grey: PESQ within ±{MARGIN_PESQ}",
@@ -86,11 +83,13 @@ def _metric_axes(arms: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
     return figure, dict(zip(METRICS, axes.flat, strict=True))
 
 
-def _dot(axis: Axes, position: int, row: NamedTuple, mean: float) -> None:
-    style = arm_style(row.arm)
-    axis.hlines(position, row.low, row.high, color=style["color"], linewidth=1.6)
-    axis.plot([row.smallest, row.largest], [position] * 2, "|", color=style["color"], markersize=8)
-    axis.plot(mean, position, style["marker"], color=style["color"], markersize=5, **WHITE_EDGE)
+def _arms(axis: Axes, rows: pd.DataFrame, value: str) -> None:
+    """A row an arm: a dot at its value, its interval, and ticks at its lowest and highest seed."""
+    for position, row in enumerate(rows.to_dict("records")):
+        style = arm_style(row["arm"])
+        axis.hlines(position, row["low"], row["high"], color=style["color"], linewidth=1.6)
+        axis.plot([row["smallest"], row["largest"]], [position] * 2, "|", color=style["color"], markersize=8)
+        axis.plot(row[value], position, style["marker"], color=style["color"], markersize=5, **WHITE_EDGE)
 
 
 def plot_failure_doses(frame: pd.DataFrame) -> Figure:

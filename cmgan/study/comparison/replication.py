@@ -27,8 +27,7 @@ from cmgan.study.arms import ARMS, arm_label, arm_style
 from cmgan.study.claims.verdicts import claims_frame, judge_run
 from cmgan.study.claims.words import claims_markdown, power_table
 from cmgan.study.figure_files import TEXT_WIDTH, draw
-from cmgan.study.paths import found_arms_and_seeds, training_folder
-from cmgan.study.run_results import load_run, pooled
+from cmgan.study.run_results import RunResults, load_run, pooled
 from cmgan.study.training.tables import LABELS
 from cmgan.study.wording import bounds, markdown_table, number
 from data_prep.whole_files import write_table, write_text
@@ -45,48 +44,47 @@ STYLES = {
 }
 
 
-def seed_differences(runs: Sequence[Path]) -> pd.DataFrame:
+def seed_differences(runs: Sequence[RunResults]) -> pd.DataFrame:
     """Rows run, arm, seed, difference (validation PESQ over the last epochs, arm − its baseline), utterances.
 
-    The baseline has the same seed and is `published`, with the arm's own batch size where it has one. runs: folders
-    of finished or kept runs. Raises FileNotFoundError for one that trained no baseline.
+    The baseline has the same seed and is `published`, with the arm's own batch size where it has one. Raises
+    FileNotFoundError for a run that trained no baseline.
     """
     rows = []
     for run in runs:
-        scores = {
-            (arm, seed): endpoint_table(validation_of(run, arm, seed), "pesq")[seed]
-            for arm, seed in found_arms_and_seeds(run)
+        ends = {
+            arm: endpoint_table(scores, "pesq") for arm, scores in run.validation.groupby("arm", sort=False)
         }
         of_run = []
-        for (arm, seed), pesq in scores.items():
+        for arm, table in ends.items():
             size = ARMS[arm].batch_size
             baseline = f"{REFERENCE}_batch_{size}" if size else REFERENCE
-            if arm != baseline and (baseline, seed) in scores:
-                apart = pesq - scores[baseline, seed]
-                utterances = apart.dropna().index.get_level_values("id").nunique()
-                of_run.append((run.name, arm, seed, apart.mean(), utterances))
+            if arm == baseline or baseline not in ends:
+                continue
+            for seed in table.columns.intersection(ends[baseline].columns):
+                apart = (table[seed] - ends[baseline][seed]).dropna()
+                utterances = apart.index.get_level_values("id").nunique()
+                of_run.append((run.root.name, arm, seed, apart.mean(), utterances))
         if not of_run:
             raise FileNotFoundError(
-                f"{run}: no arm beside {REFERENCE} with the same seed; nothing to compare"
+                f"{run.root}: no arm beside {REFERENCE} with the same seed; nothing to compare"
             )
         rows += of_run
     return pd.DataFrame(rows, columns=["run", "arm", "seed", "difference", "utterances"])
 
 
-def validation_of(run: Path, arm: str, seed: int) -> pd.DataFrame:
-    """Validation scores of one training, with its seed in a column."""
-    return pd.read_csv(training_folder(run, arm, seed) / "validation.csv").assign(seed=seed)
-
-
-def repeats(run: Path, again: Path) -> pd.DataFrame:
+def repeats(run: RunResults, again: RunResults) -> pd.DataFrame:
     """How far two trainings of one arm, seed and recipe end apart, from rounding alone; `again` may go on longer.
 
     Rows arm, seed, epochs (of `run`), last (PESQ of `again` − that of `run` after them) and endpoint (the same of the
     mean over the last epochs).
     """
     rows = []
-    for arm, seed in sorted(set(found_arms_and_seeds(run)) & set(found_arms_and_seeds(again))):
-        once, twice = (validation_of(place, arm, seed) for place in (run, again))
+    for arm, seed in sorted(set(run.configs) & set(again.configs)):
+        once, twice = (
+            scores[(scores["arm"] == arm) & (scores["seed"] == seed)]
+            for scores in (run.validation, again.validation)
+        )
         epochs = int(once["epoch"].max())
         ends = [endpoint_table(table[table["epoch"] <= epochs], "pesq")[seed] for table in (once, twice)]
         apart = ends[1] - ends[0]
@@ -128,21 +126,21 @@ def arm_markdown(table: pd.DataFrame) -> str:
     return markdown_table(columns, rows)
 
 
-def mechanism_by_seed(runs: Sequence[Path], differences: pd.DataFrame) -> pd.DataFrame:
+def mechanism_by_seed(runs: Sequence[RunResults], differences: pd.DataFrame) -> pd.DataFrame:
     """Rows run, seed, pesq and a column for each of QUANTITIES: ARM − REFERENCE of the same seed.
 
     differences: of `seed_differences`; the other columns are means over the validation utterances after the last
     epoch.
     """
+    of_arm = differences[differences["arm"] == ARM]
     rows = []
     for run in runs:
-        of_arm = differences[(differences["run"] == run.name) & (differences["arm"] == ARM)]
-        for seed, pesq in zip(of_arm["seed"], of_arm["difference"], strict=True):
-            last, other = (
-                pd.read_csv(training_folder(run, arm, seed) / "epochs.csv")[[*QUANTITIES]].iloc[-1]
-                for arm in (ARM, REFERENCE)
-            )
-            rows.append({"run": run.name, "seed": seed, "pesq": pesq} | dict(last - other))
+        last = run.epochs.drop_duplicates(["arm", "seed"], keep="last").set_index(["arm", "seed"])[
+            [*QUANTITIES]
+        ]
+        for row in of_arm[of_arm["run"] == run.root.name].itertuples():
+            change = last.loc[ARM, row.seed] - last.loc[REFERENCE, row.seed]
+            rows.append({"run": row.run, "seed": row.seed, "pesq": row.difference} | dict(change))
     return pd.DataFrame(rows)
 
 
@@ -220,18 +218,19 @@ def main(
 ) -> None:
     """Set the runs' seeds beside one another and judge the claims on all of them."""
     try:
-        differences = seed_differences(runs)
-        judged = judge_run(pooled([load_run(run) for run in runs]), (*runs, *(beside or ())))
+        results, repeated = ([load_run(run) for run in folders] for folders in (runs, again or ()))
+        differences = seed_differences(results)
+        judged = judge_run(pooled(results), (*runs, *(beside or ())))
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
     write_table(claims_frame(judged), folder / "claims.csv")
     write_text(claims_markdown(judged), folder / "claims.md")
     if power := power_table(judged):
         write_table(power.numbers, folder / "power.csv")
-    if again:
-        write_table(pd.concat([repeats(runs[0], other) for other in again]), folder / "repeats.csv")
+    if repeated:
+        write_table(pd.concat([repeats(results[0], other) for other in repeated]), folder / "repeats.csv")
     draw(plot_seed_differences, differences, folder, "seeds")
-    mechanism = mechanism_by_seed(runs, differences)
+    mechanism = mechanism_by_seed(results, differences)
     if not mechanism.empty:
         draw(plot_mechanism_by_seed, mechanism, folder, "mechanism")
         write_table(correlation_table(mechanism), folder / "correlations.csv")

@@ -24,21 +24,25 @@ MOVED = ("loss_total", *LOSSES, "gain", "inconsistency", "phase_error")
 NAMES = {name: LABELS[name] for name in MOVED}
 
 
-def fall_verdicts(falls: pd.DataFrame) -> dict[str, str]:
-    """`FELL`, `HELD` or `UNCLEAR` for every arm, by `RULE`; falls: frame of `training.tables.pesq_falls`."""
-    verdicts = {}
+def falls_over_seeds(falls: pd.DataFrame) -> pd.DataFrame:
+    """A row an arm (index): fall with low and high over its seeds, mean peak and final, verdict by `RULE`.
+
+    falls: frame of `training.tables.pesq_falls`; verdict: `FELL`, `HELD` or `UNCLEAR`.
+    """
+    rows = {}
     for arm, runs in falls.groupby("arm", sort=False):
-        over_seeds = seed_interval(runs["fall"])
-        fell = over_seeds.low > MARGIN_PESQ
-        held = over_seeds.high < MARGIN_PESQ and (runs["final_epoch"] > 1).all()
-        verdicts[arm] = FELL if fell else HELD if held else UNCLEAR
-    return verdicts
+        fall = seed_interval(runs["fall"])
+        fell = fall.low > MARGIN_PESQ
+        held = fall.high < MARGIN_PESQ and (runs["final_epoch"] > 1).all()
+        verdict = FELL if fell else HELD if held else UNCLEAR
+        rows[arm] = fall.columns("fall") | dict(runs[["peak", "final"]].mean()) | {"verdict": verdict}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def falls_in_words(falls: pd.DataFrame, by_arm: pd.DataFrame) -> list[str]:
+def falls_in_words(falls: pd.DataFrame) -> list[str]:
     """One sentence for each verdict that some arm has, with every arm's fall and its interval.
 
-    falls, by_arm: frames of `training.tables.pesq_falls` and `falls_by_arm`.
+    falls: frame of `training.tables.pesq_falls`.
     """
     span = f"within {falls['final_epoch'].max()} epochs"
     openings = {
@@ -46,17 +50,16 @@ def falls_in_words(falls: pd.DataFrame, by_arm: pd.DataFrame) -> list[str]:
         HELD: f"PESQ did not fall by {MARGIN_PESQ} or more {span} in",
         UNCLEAR: f"Whether PESQ fell {span} is not clear in",
     }
-    verdicts, ends = fall_verdicts(falls), falls.groupby("arm")[["peak", "final"]].mean()
+    by_arm = falls_over_seeds(falls)
     sentences = []
     for verdict, opening in openings.items():
-        rows = by_arm[by_arm["arm"].map(verdicts) == verdict]
+        rows = by_arm[by_arm["verdict"] == verdict]
         details = [
-            f"from {ends['peak'][row.arm]:.2f} to {ends['final'][row.arm]:.2f}: "
-            f"fall {number(row.fall)} {bounds(row.low, row.high)}"
+            f"from {row.peak:.2f} to {row.final:.2f}: fall {number(row.fall)} {bounds(row.low, row.high)}"
             for row in rows.itertuples()
         ]
         if details:
-            sentences.append(f"{opening} {_listed(rows['arm'], details, rows['fall'], '.2f')}.")
+            sentences.append(f"{opening} {_listed(rows.index, details, rows['fall'], '.2f')}.")
     return sentences
 
 
@@ -65,7 +68,7 @@ def what_losses_did(falls: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
 
     changes: frame of `training.tables.since_peak`; values are means over seeds.
     """
-    fallen = [arm for arm, verdict in fall_verdicts(falls).items() if verdict == FELL]
+    fallen = [arm for arm, verdict in falls_over_seeds(falls)["verdict"].items() if verdict == FELL]
     if not fallen:
         return []
     means = changes[changes["arm"] == fallen[0]].groupby("quantity")[["at_peak", "final"]].mean()

@@ -1,7 +1,6 @@
-"""The answer of a run on the report's first screen: two sentences, one picture, the lines to change."""
+"""The answer of a run on the report's first screen: two sentences, one picture, why to change the loss."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -29,24 +28,6 @@ LOSS_ALONE = "loss"  # the panel without a network; the others are named after t
 COLUMNS = ["panel", "line", "replicate", "order", "x", "pesq", "noisy_pesq"]
 TRUNK_COLOUR = "0.45"
 REPAIRED_BY = ("C12", "C19")  # claims whose support asks for the repair
-# What the public code has computed since 2023-05-09, in a few lines, and what makes it right.
-BEFORE = """noisy = noisy * gain
-estimate = model(noisy)
-# clean is still at the file's level
-loss_time = (estimate - clean).abs().mean()"""
-AFTER = """noisy, clean = noisy * gain, clean * gain
-estimate = model(noisy)
-# both are at the network's level
-loss_time = (estimate - clean).abs().mean()"""
-
-
-@dataclass(frozen=True)
-class Change:
-    """Lines of a program to change, beside what they become; grounds: why."""
-
-    before: str
-    after: str
-    grounds: str
 
 
 def answer_in_two(root: Path, compared: Comparison) -> list[str]:
@@ -54,17 +35,17 @@ def answer_in_two(root: Path, compared: Comparison) -> list[str]:
     return [*filter(None, [_of_the_loss(root), _of_branches(root) or _of_arms(compared)])]
 
 
-def lines_to_change(run: JudgedRun) -> Change | None:
-    """The repair, with the claims that ask for it here and in the kept runs; None where this run refutes one."""
+def why_change(run: JudgedRun) -> str:
+    """The claims that ask for the repair, here and in the kept runs; "" where this run refutes one."""
     verdicts = {claim.claim.id: claim.verdict for claim in run.claims if claim.claim.id in REPAIRED_BY}
     if Verdict.REFUTED in verdicts.values():
-        return None
+        return ""
     here = [name for name, verdict in verdicts.items() if verdict == Verdict.SUPPORTED]
     kept = _kept_support()
     grounds = [_supported(here, "this run")] if here else []
     grounds += [_supported(kept, "the kept runs")] if kept else []
     grounds += [] if here else ["this run alone does not decide it"]
-    return Change(BEFORE, AFTER, f"Why: {'; '.join(grounds)}.")
+    return f"Why: {'; '.join(grounds)}."
 
 
 def _supported(claims: Sequence[str], where: str) -> str:

@@ -1,37 +1,26 @@
 """What each figure of the comparison shows in this run: sentences from the frame that it is drawn from (Markdown)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 
 from cmgan.statistics import HEALTHY_BAND, MARGIN_PESQ
-from cmgan.study.comparison import words
-from cmgan.study.comparison.evaluation import FAMILIES, Comparison
+from cmgan.study.comparison.evaluation import FAMILIES
+from cmgan.study.comparison.words import differences_in_words
 from cmgan.study.objective.words import clip_in_words
 from cmgan.study.report.answer import picture_in_words
+from cmgan.study.report.figures import FIGURES
 from cmgan.study.run_results import NOISY
 from cmgan.study.training.tables import CRITERIA, LABELS, LOSSES, PATIENCES
 from cmgan.study.wording import bounds, code, in_words, number
 
-# Why a run has no frame of a figure.
-NEEDS = {
-    "answer": "minima of the objective and branches",
-    "one_clip": "the networks and recordings of two of the arms that it compares",
-    "differences": "two arms",
-    "failure_doses": "arms that differ in the share of batches made to fail alone",
-    "batch_sizes": "arms that differ in the batch's size alone",
-    "label_spread": "batches of more than one crop with labels",
-    "claims_forest": "an effect on PESQ that a claim predicts",
-}
 
-
-def figure_in_words(name: str, frames: dict[str, pd.DataFrame], compared: Comparison) -> list[str]:
+def figure_in_words(name: str, frames: dict[str, pd.DataFrame]) -> list[str]:
     """Sentences on the figure `name`; one that says what it needs where the run has no frame of it."""
     if name not in frames:
-        return [f"Not drawn: this run lacks {NEEDS.get(name, 'its numbers')}."]
-    if name in OF_THE_COMPARISON:
-        return OF_THE_COMPARISON[name](compared)
-    return OF_THE_FRAME[name](frames[name])
+        return [f"Not drawn: this run lacks {FIGURES[name].needs}."]
+    return SENTENCES[name](frames[name])
 
 
 def early_stopping_in_words(stopping: pd.DataFrame) -> list[str]:
@@ -95,18 +84,13 @@ def _final_metrics(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _doses(dose: Callable[[float], str]) -> Callable[[pd.DataFrame], list[str]]:
-    def sentences(frame: pd.DataFrame) -> list[str]:
-        lines = []
-        for family, rows in frame.groupby("family", sort=False):
-            ordered = rows.sort_values("dose")
-            listed = in_words(
-                f"{row.mean:.2f} at {dose(row.dose)}" for row in ordered.itertuples(index=False)
-            )
-            lines.append(f"With the {FAMILIES[family]}, final PESQ is {listed}.")
-        return lines
-
-    return sentences
+def _doses(frame: pd.DataFrame, dose: Callable[[float], str]) -> list[str]:
+    lines = []
+    for family, rows in frame.groupby("family", sort=False):
+        ordered = rows.sort_values("dose").itertuples()
+        listed = in_words(f"{row.mean:.2f} at {dose(row.dose)}" for row in ordered)
+        lines.append(f"With the {FAMILIES[family]}, final PESQ is {listed}.")
+    return lines
 
 
 def _discriminator(frame: pd.DataFrame) -> list[str]:
@@ -137,19 +121,16 @@ def _span(shares: pd.Series) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-OF_THE_FRAME: dict[str, Callable[[pd.DataFrame], list[str]]] = {
+SENTENCES: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "answer": picture_in_words,
     "claims_forest": _forest,
     "mechanism": _mechanism,
     "one_clip": clip_in_words,
     "final_metrics": _final_metrics,
-    "failure_doses": _doses(lambda share: f"{100 * share:g} % failing batches"),
-    "batch_sizes": _doses(lambda size: f"{size:g} crop{'s' * (size != 1)} a batch"),
+    "differences": differences_in_words,
+    "failure_doses": partial(_doses, dose=lambda share: f"{100 * share:g} % failing batches"),
+    "batch_sizes": partial(_doses, dose=lambda size: f"{size:g} crop{'s' * (size != 1)} a batch"),
     "discriminator_losses": _discriminator,
     "label_spread": _label_spread,
     "gradient_norms": _gradient_norms,
-}
-OF_THE_COMPARISON: dict[str, Callable[[Comparison], list[str]]] = {
-    "validation_pesq": lambda compared: words.falls_in_words(compared.pesq_falls, compared.falls_by_arm),
-    "differences": lambda compared: words.differences_in_words(compared.differences),
 }

@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -47,11 +48,17 @@ def publishable(notebook: NotebookNode, places: Mapping[str, str]) -> NotebookNo
     # A service's home may be the root of the file system, which begins every path.
     named = {path: name for path, name in (machine | dict(places)).items() if path != "/"}
     ordered = sorted(named.items(), key=lambda place: -len(place[0]))
-    cells = [_publishable_cell(cell, ordered) for cell in notebook.cells]
-    metadata = {
-        name: notebook.metadata[name] for name in ("kernelspec", "language_info") if name in notebook.metadata
-    }
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    kept = deepcopy(notebook)
+    kept.metadata = _those(kept.metadata, "kernelspec", "language_info")
+    for cell in kept.cells:
+        # What a cell is for, and whether JupyterLab folds its source.
+        cell.metadata = _those(cell.metadata, "tags", "jupyter")
+        if cell.cell_type == "code":
+            cell.source = _placed(cell.source, ordered)
+            cell.outputs = [
+                _publishable_output(output, ordered) for output in cell.outputs if _is_of_use(output)
+            ]
+    return kept
 
 
 def shrunk(png: bytes, widest: int = WIDEST_PIXELS) -> bytes:
@@ -64,29 +71,19 @@ def shrunk(png: bytes, widest: int = WIDEST_PIXELS) -> bytes:
     return min(png, written.getvalue(), key=len)
 
 
-def _publishable_cell(cell: NotebookNode, places: Sequence[tuple[str, str]]) -> NotebookNode:
-    # What a cell is for, and whether JupyterLab folds its source.
-    told = {name: cell.metadata[name] for name in ("tags", "jupyter") if name in cell.metadata}
-    if cell.cell_type != "code":
-        return nbformat.v4.new_markdown_cell(cell.source, id=cell.id, metadata=told)
-    outputs = [kept for output in cell.outputs if (kept := _publishable_output(output, places)) is not None]
-    return nbformat.v4.new_code_cell(
-        _placed(cell.source, places),
-        id=cell.id,
-        metadata=told,
-        execution_count=cell.execution_count,
-        outputs=outputs,
-    )
+def _those(metadata: NotebookNode, *names: str) -> NotebookNode:
+    return NotebookNode({name: metadata[name] for name in names if name in metadata})
 
 
-def _publishable_output(output: NotebookNode, places: Sequence[tuple[str, str]]) -> NotebookNode | None:
-    """The output without paths, sound and metadata; None for what is of no use to a reader."""
+def _is_of_use(output: NotebookNode) -> bool:
+    """Whether a reader wants it: neither a warning nor an error."""
+    return output.output_type != "error" and output.get("name") != "stderr"
+
+
+def _publishable_output(output: NotebookNode, places: Sequence[tuple[str, str]]) -> NotebookNode:
+    """The output without paths, sound and metadata."""
     if output.output_type == "stream":
-        if output.name == "stderr":
-            return None
-        return nbformat.v4.new_output("stream", name=output.name, text=_placed(output.text, places))
-    if output.output_type == "error":
-        return None
+        return NotebookNode(output, text=_placed(output.text, places))
     data = dict(output.data)
     if "data:audio" in data.get("text/html", "") or any(kind.startswith("audio/") for kind in data):
         data = {"text/markdown": NOT_KEPT, "text/plain": NOT_KEPT}
@@ -98,8 +95,7 @@ def _publishable_output(output: NotebookNode, places: Sequence[tuple[str, str]])
     data = {
         kind: _placed(value, places) if kind.startswith("text/") else value for kind, value in data.items()
     }
-    count = {"execution_count": output.execution_count} if output.output_type == "execute_result" else {}
-    return nbformat.v4.new_output(output.output_type, data=data, **count)
+    return NotebookNode(output, data=data, metadata={})
 
 
 def _placed(text: str, places: Sequence[tuple[str, str]]) -> str:

@@ -16,62 +16,13 @@ import pandas as pd
 import typer
 from PIL import Image
 
-from cmgan.study.branches import plots as branches_plots
 from cmgan.study.claims.verdicts import judge_run
-from cmgan.study.comparison import plots as comparison_plots
 from cmgan.study.comparison.evaluation import compare
-from cmgan.study.figure_files import FORMATS, STYLES, Style, draw
+from cmgan.study.figure_files import FORMATS, PAPER, STYLES, Style, draw
 from cmgan.study.report.figures import FIGURES, RunFigure, figure_frames
 from cmgan.study.run_results import load_run
-from cmgan.study.training import plots as training_plots
 from data_prep.whole_files import write_text
 
-# Figures that no report shows, and words for those that stand in a notebook alone, by the name of their files.
-BESIDE_THE_REPORT = {
-    "corpus": RunFigure(
-        FIGURES["corpus"].plot,
-        "The corpus",
-        "How long the utterances of each split are, a dot an utterance, and how noisy.",
-        "Dots of durations by split, and bars of utterances by signal-to-noise ratio.",
-    ),
-    "example": RunFigure(
-        FIGURES["example"].plot,
-        "One utterance, clean and noisy",
-        "Compressed magnitudes, as the network sees them, on one colour scale.",
-        "Two spectrograms side by side.",
-    ),
-    "steps": RunFigure(
-        training_plots.step_curves,
-        "One training, step by step",
-        "Every loss term and the generator's gradient norm, thin, with running means, bold; a skipped step is a gap.",
-        "Six line charts against step.",
-    ),
-    "epochs": RunFigure(
-        training_plots.epoch_curves,
-        "One training, epoch by epoch",
-        "Means over the validation utterances: does PESQ fall while the magnitude loss still improves?",
-        "Six line charts against epoch.",
-    ),
-    "courses": RunFigure(
-        FIGURES["courses"].plot,
-        "What runs logged by epoch",
-        "A circle marks a run's highest PESQ: what did the losses do to its right?",
-        "Line charts of PESQ and losses against epoch, a line a run.",
-    ),
-    "branches": RunFigure(
-        branches_plots.branches,
-        "Branches: one switch, and what it does to a network",
-        "All branches of a column share their past up to the dotted line; from there they differ in one thing. Thin "
-        "lines are seeds, bold ones their means.",
-        "PESQ, gain, inconsistency and objective against training steps, a column a trunk.",
-    ),
-}
-EACH_UTTERANCE = RunFigure(
-    comparison_plots.improvement_by_utterance,
-    "One network, utterance by utterance",
-    "A dot above the diagonal is an utterance that the network made better.",
-    "Scatter plots of enhanced against noisy scores for four metrics.",
-)
 TEMPLATES = Path(__file__).parent
 
 
@@ -92,8 +43,9 @@ def redraw_run(run_root: Path) -> list[Path]:
     files = [file for file in sorted(run_root.glob("*/figures/*.csv")) if file.stem in FIGURES]
     if not files:
         raise FileNotFoundError(f"{run_root} has no figure data: run the study first (make study)")
+    drawn = [Drawn(file.stem, FIGURES[file.stem], pd.read_csv(file)) for file in files]
     with ProcessPoolExecutor() as pool:
-        list(pool.map(_redraw, files))
+        list(pool.map(_draw, drawn, [file.parent for file in files]))
     return files
 
 
@@ -104,7 +56,7 @@ def draw_gallery(run_root: Path, style: Style, folder: Path) -> Path:
     """
     drawn = gallery(run_root)
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(_draw_one, style=style, folder=folder), drawn))
+        list(pool.map(partial(_draw, folder=folder, style=style), drawn))
     # On the page as on paper: a figure of one column is half as wide as one of two.
     pixels = {one.name: Image.open(folder / f"{one.name}.png").width for one in drawn}
     shares = {name: round(100 * width / max(pixels.values())) for name, width in pixels.items()}
@@ -117,7 +69,7 @@ def draw_gallery(run_root: Path, style: Style, folder: Path) -> Path:
 
 
 def gallery(run_root: Path) -> list[Drawn]:
-    """Every figure of a run in the order of its notebooks, from the CSV files beside its figures.
+    """Every figure of a run in the order of figures.yaml, from the CSV files beside its figures.
 
     Of a run that kept its tables without figures, those of the comparison. Raises FileNotFoundError without either.
     """
@@ -139,15 +91,13 @@ def gallery(run_root: Path) -> list[Drawn]:
             ) from None
         frames = figure_frames(results, compare(results), judge_run(results))
         drawn = [Drawn(name, FIGURES[name], frame) for name, frame in frames.items()]
-    order = [id(figure) for figure in (*FIGURES.values(), *BESIDE_THE_REPORT.values(), EACH_UTTERANCE)]
-    return sorted(drawn, key=lambda one: order.index(id(one.figure)))
+    order = [*FIGURES.values()]
+    return sorted(drawn, key=lambda one: order.index(one.figure))
 
 
 def _figure_of(file: Path) -> RunFigure | None:
     """What draws a CSV file of RUN/STEP/figures; None for a file of no figure that is known."""
-    if file.parts[-3] == "evaluation":
-        return EACH_UTTERANCE
-    return BESIDE_THE_REPORT.get(file.stem) or FIGURES.get(file.stem)
+    return FIGURES.get("utterances" if file.parts[-3] == "evaluation" else file.stem)
 
 
 def _name(file: Path, run_root: Path, repeated: bool) -> str:
@@ -156,11 +106,7 @@ def _name(file: Path, run_root: Path, repeated: bool) -> str:
     return "-".join([*folders, file.stem]) if repeated or folders[:1] == ["evaluation"] else file.stem
 
 
-def _redraw(file: Path) -> None:
-    draw(FIGURES[file.stem].plot, pd.read_csv(file), file.parent, file.stem)
-
-
-def _draw_one(one: Drawn, style: Style, folder: Path) -> None:
+def _draw(one: Drawn, folder: Path, style: Style = PAPER) -> None:
     draw(one.figure.plot, one.frame, folder, one.name, style)
 
 

@@ -12,7 +12,6 @@ import yaml
 
 from cmgan.progress import duration
 from cmgan.signal import SAMPLE_RATE
-from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.comparison import words
 from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.pipeline.profile import read_settings
@@ -26,33 +25,8 @@ from cmgan.study.silence.words import estimates_in_words, labels_in_words, noise
 from cmgan.study.wording import counted
 
 PACKAGES = (
-    "torch",
-    "accelerate",
-    "pesq",
-    "pystoi",
-    "numpy",
-    "scipy",
-    "pandas",
-    "matplotlib",
-    "papermill",
-    "snakemake",
-)
-# Jargon, before it is used (Markdown).
-TERMS = (
-    "**PESQ** rates enhanced speech against the clean recording as listeners would, from 1 (bad) to 4.64 (the "
-    f"same). Differences below {MARGIN_PESQ:g} do not matter here.",
-    "**Published and normalised (time) target**: the loader scales every noisy file to RMS 1. The published time "
-    "loss compares the estimate, which is at that scale, with the clean file as it was; the normalised one, the "
-    "repair, with the clean file scaled by the same gain.",
-    "**Gain of the estimate**: the level of its speech as a share of the clean level. 1 is right, 0.5 is 6 dB too "
-    "quiet.",
-    "**Inconsistency**: how far the spectrum that is written is from the spectrum of the waveform that comes out "
-    "of it. 0 is the same; the higher it is, the more overlapping frames cancel.",
-    "**Arm**: one way of training (`published` is the public code's). **Seed**: the number that a training's "
-    "random choices come from; each arm is trained again with other seeds. **Trunk, branch**: a trained network, "
-    "and a training that goes on from it with one thing changed.",
-    "**C12, C12a, K1**: a claim, one of its predictions, and a control, by their names in `claims.yaml`. Square "
-    "brackets hold 95 % intervals.",
+    *("torch", "accelerate", "pesq", "pystoi", "numpy"),
+    *("scipy", "pandas", "matplotlib", "papermill", "snakemake"),
 )
 # A sentence and the tables that it is made from.
 Finding = tuple[Callable[..., str], Sequence[str]]
@@ -88,10 +62,10 @@ def introduction(results: RunResults) -> str:
     )
 
 
-def answer(compared: Comparison) -> list[str]:
+def in_short(compared: Comparison) -> list[str]:
     """The run in short: which arms fell, what the losses did, who ends where, what was skipped."""
     return [
-        *words.falls_in_words(compared.pesq_falls, compared.falls_by_arm),
+        *words.falls_in_words(compared.pesq_falls),
         *words.what_losses_did(compared.pesq_falls, compared.since_peak),
         *words.differences_in_words(compared.differences),
         words.skips_in_words(compared.skip_rates),

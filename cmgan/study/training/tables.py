@@ -87,13 +87,6 @@ def pesq_falls(validation: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def falls_by_arm(validation: pd.DataFrame) -> pd.DataFrame:
-    """The falls of `pesq_falls` averaged over seeds; columns: arm, fall, and the others of `Spread`."""
-    by_arm = validation.groupby("arm", sort=False)
-    rows = [{"arm": arm} | spread(fall_by_utterance(runs))._asdict() for arm, runs in by_arm]
-    return pd.DataFrame(rows).rename(columns={"mean": "fall"})
-
-
 def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:
     """What losses, gain and inconsistency did between the epoch of the highest PESQ and the last one.
 

@@ -7,8 +7,8 @@ from cmgan.study.comparison.words import (
     HELD,
     UNCLEAR,
     differences_in_words,
-    fall_verdicts,
     falls_in_words,
+    falls_over_seeds,
     skips_in_words,
     what_losses_did,
 )
@@ -46,18 +46,17 @@ def differences(low, high, smallest=None, largest=None, arm="recommended"):
     ],
 )
 def test_an_arm_falls_or_holds_by_the_interval_over_its_seeds(seeds, verdict):
-    assert fall_verdicts(falls({"published": seeds})) == {"published": verdict}
+    assert falls_over_seeds(falls({"published": seeds})).at["published", "verdict"] == verdict
 
 
 def test_a_single_epoch_cannot_show_that_an_arm_holds():
     table = falls({"published": [0.0, 0.0]}).assign(final_epoch=1)
-    assert fall_verdicts(table) == {"published": UNCLEAR}
+    assert falls_over_seeds(table).at["published", "verdict"] == UNCLEAR
 
 
 def test_only_verdicts_that_some_arm_has_get_a_sentence():
     table = falls({"published": [0.39, 0.41], "recommended": [0.0, 0.0]})
-    rows = [("published", 0.40, 0.27, 0.53), ("recommended", 0.0, 0.0, 0.0)]
-    fell, held = falls_in_words(table, pd.DataFrame(rows, columns=["arm", "fall", "low", "high"]))
+    fell, held = falls_in_words(table)
     assert "`published`" in fell
     assert "0.40 [0.27, 0.53]" in fell
     assert "`recommended`" not in fell

@@ -90,6 +90,12 @@ def test_the_first_section_shows_the_lines_to_change_and_why(text):
     assert "Not worth your time" in first
 
 
+def test_a_section_without_anything_to_show_is_neither_there_nor_in_the_contents(text):
+    page = Page(text)
+    assert {"training", "#training"} <= {*page.ids, *page.targets}
+    assert not {"evidence", "#evidence", "minima", "#minima"} & {*page.ids, *page.targets}
+
+
 def test_every_image_has_alternative_text(text):
     images = Page(text).images
     assert len(images) == len(DRAWN)

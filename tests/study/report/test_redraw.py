@@ -12,7 +12,8 @@ from matplotlib.text import Text
 from PIL import Image
 
 from cmgan.study.figure_files import COLUMN_WIDTH, STYLES, TEXT_WIDTH, figure_style, styled
-from cmgan.study.report.redraw import BESIDE_THE_REPORT, EACH_UTTERANCE, draw_gallery, gallery, main
+from cmgan.study.report.figures import FIGURES
+from cmgan.study.report.redraw import draw_gallery, gallery, main
 from tests.simulated_run import simulate_run
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
@@ -57,7 +58,7 @@ def test_every_figure_of_a_run_is_there_in_four_formats_and_on_the_page(page):
     assert places == sorted(places)
     assert all(f'href="{name}.csv"' in text for name in names)
     assert "steps skipped" not in text
-    assert EACH_UTTERANCE.caption in text
+    assert FIGURES["utterances"].caption in text
 
 
 def test_the_numbers_beside_a_figure_are_the_runs(run, page):
@@ -98,9 +99,7 @@ def test_a_style_makes_lines_and_marks_larger_too():
 
 
 def test_branches_have_a_gallery_too():
-    assert [(one.name, one.figure) for one in gallery(BRANCHES)] == [
-        ("branches", BESIDE_THE_REPORT["branches"])
-    ]
+    assert [(one.name, one.figure) for one in gallery(BRANCHES)] == [("branches", FIGURES["branches"])]
 
 
 def test_a_run_that_kept_tables_alone_gets_the_figures_of_the_comparison(tmp_path):

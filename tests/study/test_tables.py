@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmgan.study.report.tables import Table, escaped, latex
+from cmgan.study.tables import Table, escaped, latex
 
 INTERVAL_TABLE = {"arm": ["a_b", "c"], "PESQ": ["1.0 [0.9, 1.1]", "–"], "loss": ["3 → 2", "1 & 2"]}
 
