@@ -21,6 +21,7 @@ from snakemake_interface_logger_plugins.registry.plugin import Plugin
 
 from cmgan.progress import duration
 from cmgan.study.pipeline.file_times import date_now
+from cmgan.study.run_locks import STUDY
 
 LOGGER = "study"
 
@@ -106,6 +107,8 @@ def make(targets: list[str], root: Path, folder: Path, workers: list[str]) -> in
         print(f"{late} files are dated in the future, as after a clock was set back: dated now", flush=True)
     for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", root)):
         os.environ[name] = os.pathsep.join(filter(None, (str(first), os.environ.get(name))))
+    if workers[0] == "--cores":  # and not on other machines
+        os.environ[STUDY] = str(os.getpid())
     reporter = JobReporter(folder / "timing.csv")
     LoggerPluginRegistry().plugins[LOGGER] = Plugin(lambda *_: reporter, None, LOGGER)
     # What was made from what is noted in the folder, so that every checkout that works on it knows.
