@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Errors of a full disk, a quota and a largest file size.
+# Errors of a full disk, a quota and a largest file size; of what may not be written.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -25,12 +26,12 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     Makes the folder above. Where the block fails, what was written under that name is removed and `path` stays as
     it was. Where another process writes the same path, the block waits until that one is done.
     durable: the content is on the disk before it has its name, for files that stand for something done.
-    Raises OSError that says what to do where the disk is full.
+    Raises OSError that says what to do where the disk is full or may not be written.
     """
     # Names may be as long as a file system takes: one derived from this one may not be longer.
     name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}"
     partial = path.with_name(f"{name}.partial")
-    with explained_when_full(path):
+    with explained_when_unwritable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with held(path.with_name(f"{name}.lock")):
             try:
@@ -48,7 +49,8 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
 
 def alone_in(folder: Path) -> AbstractContextManager:
     """Hold a folder, made where there is none, for as long as the block; BlockingIOError where another does."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained_when_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     refusal = f"{folder} is being written by another process: wait for it, or give another folder"
     return held(folder / ".lock", refusal)
 
@@ -85,11 +87,16 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 @contextmanager
-def explained_when_full(path: Path) -> Iterator[None]:
-    """Name the file, and what to do, in the OSError of a full disk, a quota or a largest file size."""
+def explained_when_unwritable(path: Path) -> Iterator[None]:
+    """Name the file or folder, and what to do, in the OSError of one that is full or may not be written."""
     try:
         yield
     except OSError as error:
+        if error.errno in FORBIDDEN:
+            reason = os.strerror(error.errno)
+            raise OSError(
+                f"{path}: cannot be written ({reason}); give another place, or make this one writable"
+            ) from error
         if error.errno not in FULL:
             raise
         folder = next(folder for folder in path.absolute().parents if folder.exists())

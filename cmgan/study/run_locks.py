@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TextIO
 
+from data_prep.whole_files import explained_when_unwritable
+
 FOLDER = ".locks"
 RUN = "run"
 # Where the environment of a job names the process that it ends with.
@@ -66,8 +68,9 @@ def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
 
 
 def _lock_file(folder: Path, name: str) -> TextIO:
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    return (folder / FOLDER / name).open("w")
+    with explained_when_unwritable(folder):
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        return (folder / FOLDER / name).open("w")
 
 
 def _taken(lock: TextIO, kind: int) -> bool:
@@ -92,6 +95,7 @@ def end_with_the_study() -> None:
 
     def follow() -> None:
         select.select([study], [], [])
-        os.kill(os.getpid(), signal.SIGTERM)
+        # On SIGTERM the notebook's client would first wait for its kernel, which sees that its parent is gone.
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=follow, daemon=True).start()

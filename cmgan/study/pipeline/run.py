@@ -52,23 +52,26 @@ def main(
         sys.exit(f"error: {error}")
     folder = root / "results" / profile.run
     make_files = partial(make, root=root, folder=folder, workers=workers)
-    if share:
-        work_on_part(make_files, folder, profile, trainings)
-        return
-    report, started = folder / "report" / "index.html", time.monotonic()
-    with whole_run(folder):
-        write_text(profile.as_yaml(), folder / "profile.yaml")
-        if redraw:
-            _redraw(root, folder, profile)
+    try:
+        if share:
+            work_on_part(make_files, folder, profile, trainings)
             return
-        print(
-            f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds",
-            flush=True,
-        )
-        jobs = make_files([])
+        with whole_run(folder):
+            write_text(profile.as_yaml(), folder / "profile.yaml")
+            if redraw:
+                _redraw(root, folder, profile)
+                return
+            print(
+                f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds",
+                flush=True,
+            )
+            started = time.monotonic()
+            jobs = make_files([])
+    except OSError as error:
+        sys.exit(f"error: {error}")
     print("\n".join(answer(folder)))
     print(f"Done in {duration(time.monotonic() - started)}." if jobs else "Nothing to do: all is up to date.")
-    print(f"The report: {report}")
+    print(f"The report: {folder / 'report' / 'index.html'}")
 
 
 def answer(folder: Path) -> list[str]:
