@@ -77,7 +77,8 @@ make([], Path(), Path("results"), ["--cores", "1"])
 """
 
 
-def test_a_job_and_its_kernel_end_with_a_run_that_is_killed_alone(checkout):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda how: how.name)
+def test_a_job_and_its_kernel_end_with_a_run_that_is_killed_alone(checkout, how):
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     cells = [
         nbformat.v4.new_markdown_cell("# 1.\n\n**Question.** Why?"),
@@ -97,13 +98,17 @@ rule slow:
     )
     search_path = str(Path(__file__).parents[3])
     run = subprocess.Popen(
-        [sys.executable, "-c", MAKE], cwd=checkout, env=os.environ | {"PYTHONPATH": search_path}
+        [sys.executable, "-c", MAKE],
+        cwd=checkout,
+        env=os.environ | {"PYTHONPATH": search_path},
+        # What a shell starts in the background ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     named = checkout / "notebooks" / "kernel"
     _wait_until(lambda: named.exists() and named.read_text(), 60)
     process = Path("/proc") / named.read_text()
-    run.kill()
-    run.wait()
+    run.send_signal(how)
+    run.wait(timeout=10)
     try:
         _wait_until(lambda: not process.exists(), 10)
     finally:
