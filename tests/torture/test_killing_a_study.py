@@ -111,7 +111,7 @@ def test_a_study_killed_fifty_times_ends_with_the_tables_of_one_that_nobody_touc
         study.wait(process, started, lambda until=until: time.monotonic() > until)
         assert process.poll() is None, study.log.read_text()
         (os.killpg if whole_group else os.kill)(process.pid, how)
-        # Of SIGTERM and SIGINT alone, Snakemake waits for the jobs at work.
+        # Of SIGTERM alone, Snakemake waits for the jobs at work.
         process.wait(timeout=600)
         started_jobs.append(len(study.jobs()))
     study.finish(cores=2)
