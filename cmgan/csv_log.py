@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from data_prep.whole_files import explained_when_full, write_text
+from data_prep.whole_files import explained_when_unwritable, write_text
 
 
 class CsvLog:
@@ -27,7 +27,7 @@ class CsvLog:
             self._columns = list(row)
         elif list(row) != self._columns:
             raise ValueError(f"{self.path}: row has columns {list(row)}, the file has {self._columns}")
-        with explained_when_full(self.path), self.path.open("a", newline="") as file:
+        with explained_when_unwritable(self.path), self.path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(self._columns)

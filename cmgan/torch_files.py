@@ -11,6 +11,7 @@ import torch
 from data_prep.whole_files import whole_file
 
 _ZIP = b"PK\x03\x04"
+_MOST_SHRUNK = 10  # torch.save does not compress, and weights that somebody packed hardly shrink
 # What a wrong byte in a ZIP archive's bookkeeping may lead to; those in its content have a wrong checksum.
 _DAMAGE = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, zlib.error)
 
@@ -58,6 +59,9 @@ def _checked(file: io.BytesIO) -> io.BytesIO:
     """
     anew = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(anew, "w") as copy:
+        unpacked = sum(record.file_size for record in archive.infolist())
+        if unpacked > _MOST_SHRUNK * len(file.getbuffer()):
+            raise zipfile.BadZipFile(f"would unpack to {unpacked} bytes")
         for record in archive.infolist():
             copy.writestr(record.filename, archive.read(record))
     return anew

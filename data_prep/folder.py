@@ -22,6 +22,7 @@ from data_prep.audio import (
     write_audio,
 )
 from data_prep.manifest import SPLITS, Utterance, write_manifest
+from data_prep.whole_files import alone_in
 
 _SHOWN = 3
 _SPLIT_WORDS = {"test": "test", "valid": "validation", "dev": "validation", "train": "train"}
@@ -143,10 +144,12 @@ def prepare_folder(
 
     Recordings are referenced where they are; with `resample` those of another sample rate are converted to 16 kHz
     copies under the output folder. limits: of `limit_splits`. Pairs are cut as `read_together` does. Raises
-    CorpusError where the folders do not fit together, AudioError for a recording that cannot be used.
+    CorpusError where the folders do not fit together, AudioError for a recording that cannot be used, BlockingIOError
+    where another process prepares a corpus there.
     """
     recordings = assign_splits(find_recordings(corpus_folder, speaker_pattern), seed)
-    return write_corpus(limit_splits(recordings, limits, seed), output_folder, resample, workers)
+    with alone_in(output_folder):
+        return write_corpus(limit_splits(recordings, limits, seed), output_folder, resample, workers)
 
 
 def write_corpus(recordings: Sequence[Recording], output_folder: Path, resample: bool, workers: int) -> Path:

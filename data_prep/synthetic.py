@@ -1,6 +1,6 @@
 """The default corpus: eSpeak NG speech with known pauses in synthetic noise, planned and made; no download."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import lcm
 from pathlib import Path
@@ -24,7 +24,7 @@ from data_prep.noise import (
     scaled_to,
 )
 from data_prep.speech import Phrase, sentences_of, speak
-from data_prep.whole_files import write_table
+from data_prep.whole_files import alone_in, write_table
 
 UTTERANCES = {"train": 160, "validation": 20, "test": 40}
 # 5 dB above VoiceBank+DEMAND's, whose mean PESQ of noisy test files is then met: PESQ rates synthetic voices lower.
@@ -82,7 +82,8 @@ def prepare_synthetic(
     Beside the manifest, pauses.csv (id, kind, start, stop in samples) and spoken.csv (id, text, speed, pitch,
     levels) record what was asked for. The same seed gives the same bytes in every file, for any number of workers
     and whatever the sizes of the other splits. Until all files are written there is no manifest. Raises ValueError
-    for a negative number or no utterance at all, SpeechError where eSpeak NG fails.
+    for a negative number or no utterance at all, SpeechError where eSpeak NG fails, BlockingIOError where another
+    process prepares a corpus there.
     """
     if min(utterances.values()) < 0 or not any(utterances.values()):
         raise ValueError(
@@ -91,11 +92,16 @@ def prepare_synthetic(
     plans = [
         plan_utterance(split, number, seed) for split, count in utterances.items() for number in range(count)
     ]
-    manifest = output_folder / "manifest.csv"
+    with alone_in(output_folder):
+        return _write_corpus(plans, output_folder, workers)
+
+
+def _write_corpus(plans: Sequence[UtterancePlan], folder: Path, workers: int) -> Path:
+    manifest = folder / "manifest.csv"
     manifest.unlink(missing_ok=True)
     # Threads suffice: speech is made in processes of their own, and NumPy and SciPy release the lock.
     written = thread_map(
-        lambda plan: _write_pair(plan, output_folder),
+        lambda plan: _write_pair(plan, folder),
         plans,
         max_workers=workers,
         tqdm_class=tqdm,
@@ -103,8 +109,8 @@ def prepare_synthetic(
         disable=None,
     )
     pauses = [{"id": item.id} | asdict(pause) for item, own_pauses in written for pause in own_pauses]
-    write_table(pd.DataFrame(pauses), output_folder / "pauses.csv")
-    write_table(pd.DataFrame([_spoken(plan) for plan in plans]), output_folder / "spoken.csv")
+    write_table(pd.DataFrame(pauses), folder / "pauses.csv")
+    write_table(pd.DataFrame([_spoken(plan) for plan in plans]), folder / "spoken.csv")
     return write_manifest([item for item, _ in written], manifest)
 
 

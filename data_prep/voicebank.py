@@ -19,7 +19,7 @@ from data_prep.folder import (
     write_corpus,
 )
 from data_prep.manifest import read_manifest
-from data_prep.whole_files import whole_file, write_text
+from data_prep.whole_files import alone_in, whole_file, write_text
 
 FOLDERS = (
     "clean_trainset_28spk_wav",
@@ -50,16 +50,18 @@ _CHUNK = 1 << 20
 def download_voicebank(folder: Path, base_url: str = BASE_URL, report: Callable[[str], None] = print) -> None:
     """Fetch the six archives that are not in the folder, note their licence and unpack the recordings there.
 
-    Raises what `fetch` does, and CorpusError for an archive that is not to be trusted.
+    Raises what `fetch` does, CorpusError for an archive that is not to be trusted, and BlockingIOError where another
+    process downloads into the folder.
     """
     packed = [name for name in FOLDERS if not (folder / name).is_dir()]
     if not packed:
         return
-    fetch([f"{name}.zip" for name in (*packed, *TRANSCRIPTS)], base_url, folder, report)
-    write_text(LICENCE, folder / "LICENCE.txt")
-    for name in packed:
-        report(f"unpacking {name}.zip")
-        unpack_recordings(folder / f"{name}.zip", folder / name)
+    with alone_in(folder):
+        fetch([f"{name}.zip" for name in (*packed, *TRANSCRIPTS)], base_url, folder, report)
+        write_text(LICENCE, folder / "LICENCE.txt")
+        for name in packed:
+            report(f"unpacking {name}.zip")
+            unpack_recordings(folder / f"{name}.zip", folder / name)
 
 
 def prepare_voicebank(
@@ -70,17 +72,19 @@ def prepare_voicebank(
     The folder holds the four archives, packed or unpacked, or clean and noisy folders in any layout that
     `find_recordings` reads. Archives are unpacked under the output folder once. limits: of `limit_splits`. Raises
     CorpusError where recordings are missing or of other speakers or an archive is not to be trusted, AudioError for a
-    recording that cannot be used.
+    recording that cannot be used, BlockingIOError where another process prepares a corpus there.
     """
     if not corpus_folder.is_dir():
         raise CorpusError(f"{corpus_folder}: no such folder; {_WHERE}")
-    corpus_folder = _unpacked(corpus_folder, output_folder / "unpacked")
-    try:
-        found = find_recordings(corpus_folder)
-    except (CorpusError, AudioError) as error:
-        raise CorpusError(f"{error}; or {_WHERE}") from error
-    recordings = assign_splits([_in_published_split(recording) for recording in found], seed)
-    return write_corpus(limit_splits(recordings, limits, seed), output_folder, resample=True, workers=workers)
+    with alone_in(output_folder):
+        corpus_folder = _unpacked(corpus_folder, output_folder / "unpacked")
+        try:
+            found = find_recordings(corpus_folder)
+        except (CorpusError, AudioError) as error:
+            raise CorpusError(f"{error}; or {_WHERE}") from error
+        recordings = assign_splits([_in_published_split(recording) for recording in found], seed)
+        chosen = limit_splits(recordings, limits, seed)
+        return write_corpus(chosen, output_folder, resample=True, workers=workers)
 
 
 def count_notes(manifest: Path) -> list[str]:

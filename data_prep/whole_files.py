@@ -1,11 +1,12 @@
-"""Files that exist whole or not at all: written under another name, then renamed."""
+"""Files that exist whole or not at all, whoever else writes them: written under another name, then renamed."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Errors of a full disk, a quota and a largest file size.
+# Errors of a full disk, a quota and a largest file size; of what may not be written.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -22,31 +24,79 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     """A free name beside `path`, for a file or a folder, that becomes `path` where the block ends well.
 
     Makes the folder above. Where the block fails, what was written under that name is removed and `path` stays as
-    it was. durable: the content is on the disk before it has its name, for files that stand for something done.
-    Raises OSError that says what to do where the disk is full.
+    it was. Where another process writes the same path, the block waits until that one is done.
+    durable: the content is on the disk before it has its name, for files that stand for something done.
+    Raises OSError that says what to do where the disk is full or may not be written.
     """
     # Names may be as long as a file system takes: one derived from this one may not be longer.
-    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial")
-    try:
-        with explained_when_full(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _remove(partial)
-            yield partial
-            if durable:
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
-            partial.replace(path)
-    except BaseException:
-        _remove(partial)
-        raise
+    name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}"
+    partial = path.with_name(f"{name}.partial")
+    with explained_when_unwritable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with held(path.with_name(f"{name}.lock")):
+            try:
+                # Of a process that was killed.
+                _remove(partial)
+                yield partial
+                if durable:
+                    with partial.open("rb") as file:
+                        os.fsync(file.fileno())
+                partial.replace(path)
+            except BaseException:
+                _remove(partial)
+                raise
+
+
+def alone_in(folder: Path) -> AbstractContextManager:
+    """Hold a folder, made where there is none, for as long as the block; BlockingIOError where another does."""
+    with explained_when_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    refusal = f"{folder} is being written by another process: wait for it, or give another folder"
+    return held(folder / ".lock", refusal)
 
 
 @contextmanager
-def explained_when_full(path: Path) -> Iterator[None]:
-    """Name the file, and what to do, in the OSError of a full disk, a quota or a largest file size."""
+def held(lock: Path, refusal: str = "") -> Iterator[None]:
+    """Hold a file that is there for as long as the block, alone among processes and threads.
+
+    The lock goes with the process, however that ends. Where another holds it, waits, or raises BlockingIOError with
+    the refusal where one is given. On a file system without locks nobody waits.
+    """
+    while True:
+        with lock.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+            except BlockingIOError:
+                raise BlockingIOError(refusal) from None
+            except OSError:
+                pass  # a file system without locks
+            # The one before removed its file: another may hold a new one of that name.
+            if not _is_at(lock, file.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    return False
+
+
+@contextmanager
+def explained_when_unwritable(path: Path) -> Iterator[None]:
+    """Name the file or folder, and what to do, in the OSError of one that is full or may not be written."""
     try:
         yield
     except OSError as error:
+        if error.errno in FORBIDDEN:
+            reason = os.strerror(error.errno)
+            raise OSError(
+                f"{path}: cannot be written ({reason}); give another place, or make this one writable"
+            ) from error
         if error.errno not in FULL:
             raise
         folder = next(folder for folder in path.absolute().parents if folder.exists())

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from data_prep.whole_files import write_table
+from data_prep.whole_files import whole_file, write_table
 
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column paper
 TEXT_WIDTH = 6.9
@@ -100,7 +100,8 @@ def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str, style
         for suffix in FORMATS:
             # Dates in the files would make two identical runs differ.
             metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
-            figure.savefig(folder / f"{name}.{suffix}", metadata=metadata)
+            with whole_file(folder / f"{name}.{suffix}") as partial:
+                figure.savefig(partial, format=suffix, metadata=metadata)
             # The layout stands after the first file; working it out again for each costs most of the time.
             figure.set_layout_engine("none")
     # An open figure would be shown by Jupyter a second time, after the one that is returned.

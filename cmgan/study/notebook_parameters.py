@@ -59,10 +59,10 @@ class SilenceParameters(NotebookParameters):
     """02_silence_analysis."""
 
     corpus_seed: int
-    survey_crop_seconds: list
-    survey_batch_sizes: list
+    survey_crop_seconds: list[float]
+    survey_batch_sizes: list[int]
     survey_crops: int
-    survey_doses_ms: list
+    survey_doses_ms: list[float]
     validated_utterances: int
 
 
@@ -74,11 +74,13 @@ class ObjectiveParameters(NotebookParameters):
     objective_clips: int
     objective_seconds: float
     objective_sweep_seconds: float
-    objective_targets: list
-    objective_gains: list
-    objective_weights: list
+    objective_targets: list[str]
+    objective_gains: list[float]
+    objective_weights: list[float]
     objective_iterations: int
-    objective_discriminators: Annotated[list, Setting("ARM-SEED of trainings whose discriminators are tried")]
+    objective_discriminators: Annotated[
+        list[str], Setting("ARM-SEED of trainings whose discriminators are tried")
+    ]
     threads: int
 
 
@@ -123,24 +125,24 @@ class LogsParameters(NotebookParameters):
 class ReportParameters(NotebookParameters):
     """07_comparison_report."""
 
-    arms: list = field(default_factory=list)
-    seeds: list = field(default_factory=list)
+    arms: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnosisParameters(NotebookParameters):
     """08_diagnose."""
 
-    logs: list = field(default_factory=list)
-    model_code: list = field(default_factory=list)
-    loss_weights: list = field(default_factory=lambda: [*vars(LossWeights()).values()])
+    logs: list[str] = field(default_factory=list)
+    model_code: list[str] = field(default_factory=list)
+    loss_weights: list[float] = field(default_factory=lambda: [*vars(LossWeights()).values()])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningParameters(NotebookParameters):
     """09_listen: the choice that is shown first; it needs networks and recordings."""
 
-    arms: list = field(default_factory=list)
+    arms: list[str] = field(default_factory=list)
     seed: Annotated[int, Setting("seed the arms were trained with")]
     utterance: str = ""
     same_level: bool = False

@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor
 
 from cmgan.signal import SAMPLE_RATE
-from data_prep.whole_files import FULL, explained_when_full
+from data_prep.whole_files import FULL, explained_when_unwritable
 
 EVENTS = "events"
 TENSORBOARD = "tensorboard"
@@ -118,7 +118,7 @@ def tracking(accelerator: Accelerator) -> Iterator[Tracker]:
 
 
 def _explained(accelerator: Accelerator) -> AbstractContextManager[None]:
-    return explained_when_full(Path(accelerator.project_dir or "") / EVENTS)
+    return explained_when_unwritable(Path(accelerator.project_dir or "") / EVENTS)
 
 
 def _finish(accelerator: Accelerator) -> None:

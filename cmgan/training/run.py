@@ -12,7 +12,7 @@ from typing import TextIO
 from cmgan.kernels.library import arithmetic
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
-from data_prep.whole_files import whole_file, write_text
+from data_prep.whole_files import explained_when_unwritable, whole_file, write_text
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
@@ -97,7 +97,8 @@ def working_folder(run: TrainingRun) -> Iterator[None]:
 
     Raises ValueError where another process holds it.
     """
-    run.unfinished.mkdir(parents=True, exist_ok=True)
+    with explained_when_unwritable(run.output):
+        run.unfinished.mkdir(parents=True, exist_ok=True)
     # The lock goes with the process, so that a killed one leaves nothing to clean up.
     with (run.unfinished / LOCK).open("w") as lock:
         if _is_held_elsewhere(lock):

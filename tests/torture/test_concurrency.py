@@ -3,16 +3,30 @@
 import dataclasses
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from typer import Typer
+from typer.testing import CliRunner
 
+from cmgan import cli
+from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, Recipe
 from cmgan.study.pipeline import run as pipeline
 from cmgan.study.pipeline.snakemake_run import make
+from cmgan.study.report import keep, redraw
+from cmgan.study.run_locks import whole_run
 from cmgan.training import loop
 from cmgan.training.loop import TrainingRun, train
+from data_prep.audio import write_audio
+from data_prep.whole_files import whole_file
+from tests.speech_like import noisy_copy, speech_like
 from tests.torture.test_killing import BYTES
 
 ROOT = Path(__file__).parents[2]
@@ -52,13 +66,125 @@ def test_a_second_command_on_a_run_at_work_is_refused(tmp_path, monkeypatch, see
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "results" / "smoke"
-    with pipeline.whole_run(folder):
+    with whole_run(folder):
         before = sorted(folder.rglob("*"))
         with pytest.raises(SystemExit, match=r"error: .*smoke is being written by a.* run: wait") as refusal:
             pipeline.main("smoke", **words)
         assert sorted(folder.rglob("*")) == before
     assert "\n" not in str(refusal.value)
     seen(f"`{command}` during `make study` of the same profile", refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("make figures RUN=results/smoke", [redraw.main]),
+        ("make figures RUN=results/smoke STYLE=slides", [redraw.main, "--style", "slides"]),
+        ("python -m cmgan.study.report.keep results/smoke FOLDER", [keep.main, "kept"]),
+    ],
+)
+def test_nothing_is_drawn_or_kept_of_a_run_at_work(tmp_path, monkeypatch, seen, command, words):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("results", "smoke")
+    (folder / "report" / "figures").mkdir(parents=True)
+    (folder / "report" / "figures" / "failure_doses.csv").write_text("half of a study")
+    main, *options = words
+    app = Typer()
+    app.command()(main)
+    with whole_run(folder):
+        before = sorted(folder.rglob("*"))
+        result = CliRunner().invoke(app, [str(folder), *options])
+        assert sorted(folder.rglob("*")) == before
+    refusal = str(result.exception)
+    assert refusal == "error: results/smoke is being written by another run: wait for it"
+    seen(f"`{command}` during `make study` of that run", refusal)
+
+
+def test_a_kept_run_is_drawn_without_a_trace_of_a_lock(tmp_path, capsys):
+    (tmp_path / "report" / "figures").mkdir(parents=True)
+    kept = ROOT / "results" / "reference" / "report" / "figures" / "failure_doses.csv"
+    shutil.copy(kept, tmp_path / "report" / "figures")
+    redraw.main(tmp_path)
+    assert "Drawn again: report/figures/failure_doses" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def _waiting_for_a_lock():
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return {int(words[5]) for words in locks if words[1] == "->"}
+
+
+def _enhanced(folder, number):
+    return ["enhance", folder / "generator.pt", folder / "noisy" / f"{number}.wav", folder / "out.wav"]
+
+
+def _evaluated(folder, number):
+    pair = (folder / side / f"{number}.wav" for side in ("clean", "noisy"))
+    return ["evaluate", *pair, "--workers", 0, "--csv", folder / "out.csv"]
+
+
+@pytest.mark.parametrize(("command", "words"), [("enhance", _enhanced), ("evaluate --csv", _evaluated)])
+def test_of_two_commands_that_write_one_file_at_once_each_writes_it_whole(
+    tmp_path, rng, seen, command, words
+):
+    torch.save(TSCNet(num_channel=4, num_blocks=1).state_dict(), tmp_path / "generator.pt")
+    for number in (0, 1):
+        clean = speech_like(rng, 0.6)
+        write_audio(tmp_path / "clean" / f"{number}.wav", clean)
+        write_audio(tmp_path / "noisy" / f"{number}.wav", np.clip(noisy_copy(rng, clean), -0.99, 0.99))
+    target, alone = Path(words(tmp_path, 0)[-1]), []
+    given = [[str(word) for word in words(tmp_path, number)] for number in (0, 1)]
+    for one in given:
+        assert CliRunner().invoke(cli.app, one).exit_code == 0
+        alone.append(target.read_bytes())
+    assert alone[0] != alone[1]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    target.unlink()
+    # Held until both are about to write, so that they do so at once.
+    with whole_file(target) as partial:
+        both = [
+            subprocess.Popen([sys.executable, "-m", "cmgan", *one], cwd=ROOT, stdout=subprocess.DEVNULL)
+            for one in given
+        ]
+        while {one.pid for one in both} - _waiting_for_a_lock():
+            assert all(one.poll() is None for one in both)
+            time.sleep(0.02)
+        partial.write_bytes(b"of a third")
+    assert [one.wait() for one in both] == [0, 0]
+    assert target.read_bytes() in alone
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    seen(f"two `cmgan {command}` to one file at once", "one after the other: the file of the last, whole")
+
+
+def test_a_second_preparation_in_one_folder_is_refused_and_the_first_ends_as_if_alone(tmp_path, seen):
+    def started(folder, seed):
+        words = ["--output", folder, "--seed", seed, "--train", 6, "--validation", 1, "--test", 1]
+        return subprocess.Popen(
+            [sys.executable, "-m", "data_prep", *map(str, words)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert started(tmp_path / "alone", 0).wait() == 0
+    first = started(tmp_path / "data", 0)
+    while not list((tmp_path / "data").glob("clean/*.wav")):
+        time.sleep(0.005)
+    first.send_signal(signal.SIGSTOP)
+    second = started(tmp_path / "data", 1)
+    refusal = second.communicate()[1].strip()
+    assert second.returncode == 1
+    assert refusal == f"error: {tmp_path / 'data'} is being written by another process: " + (
+        "wait for it, or give another folder"
+    )
+    first.send_signal(signal.SIGCONT)
+    assert first.wait() == 0
+    for path in (path for path in (tmp_path / "alone").rglob("*") if path.is_file()):
+        there = tmp_path / "data" / path.relative_to(tmp_path / "alone")
+        assert there.read_bytes() == path.read_bytes()
+    assert not (tmp_path / "data" / ".lock").exists()
+    seen("a second `data_prep` into one folder", f"{refusal}; the first undisturbed")
 
 
 # The last one is what a training is: it is made from a file, and takes its time.

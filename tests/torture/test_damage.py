@@ -1,5 +1,8 @@
 """Bytes that changed on the way: refused by name, or without any effect; never used without a word."""
 
+import resource
+import zipfile
+
 import numpy as np
 import pytest
 import soundfile
@@ -57,6 +60,21 @@ def test_a_flipped_bit_in_weights_is_refused_or_has_no_effect(tmp_path, seen, co
         f"one bit of `generator.pt` flipped, at {refused + harmless} places",
         f"{refused} refused (“{said}”), {harmless} in bytes that hold nothing, loaded with the right weights",
     )
+
+
+def test_weights_that_would_unpack_to_more_than_there_is_memory_are_refused_unread(tmp_path, seen):
+    path = tmp_path / "generator.pt"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("generator/data.pkl", "w") as record,
+    ):
+        for _ in range(400):
+            record.write(bytes(1 << 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    error = _error_of(lambda: load_public_weights(TSCNet(4, 9, 1), path))
+    assert isinstance(error, DamagedFileError)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    seen("a `generator.pt` of 400 kB that unpacks to 400 MB", error)
 
 
 def test_weights_without_checksums_load_as_before(tmp_path, seen):

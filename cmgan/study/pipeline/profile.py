@@ -39,10 +39,10 @@ class Profile(Budget):
     ]
     validation_utterances: Annotated[int, Setting("utterances of the validation split, 0 takes all", least=0)]
     test_utterances: Annotated[int, Setting("utterances for the final evaluation, 0 takes all", least=0)]
-    survey_crop_seconds: Annotated[list, Setting("crop lengths in seconds, 2 in the public code")]
-    survey_batch_sizes: Annotated[list, Setting("crops in a batch, 4 in the public code")]
+    survey_crop_seconds: Annotated[list[float], Setting("crop lengths in seconds, 2 in the public code")]
+    survey_batch_sizes: Annotated[list[int], Setting("crops in a batch, 4 in the public code")]
     survey_crops: Annotated[int, Setting("crops of each length", least=1)]
-    survey_doses_ms: Annotated[list, Setting("speech left in a crop of 2 s, in milliseconds")]
+    survey_doses_ms: Annotated[list[float], Setting("speech left in a crop of 2 s, in milliseconds")]
     rated_utterances: Annotated[
         int, Setting("noisy test files rated as the public evaluation does, 0 takes all", least=0)
     ]
@@ -51,14 +51,14 @@ class Profile(Budget):
         float, Setting("the middle of each clip that is minimised, 0 takes all of it", least=0)
     ]
     objective_sweep_seconds: Annotated[float, Setting("the same for doses and other objectives", least=0)]
-    objective_targets: Annotated[list, Setting("time targets, each minimised from two starts")]
-    objective_gains: Annotated[list, Setting("gains that the loader applies")]
-    objective_weights: Annotated[list, Setting("weights of the time loss, 0.2 in the public code")]
-    objective_iterations: Annotated[int, Setting("iterations of every descent", least=1)]
-    arms: Annotated[list, Setting("arms of the study, names in cmgan/study/arms.py")]
-    seeds: Annotated[list, Setting("seeds of weights, crops, order and dropout")]
+    objective_targets: Annotated[list[str], Setting("time targets, each minimised from two starts")]
+    objective_gains: Annotated[list[float], Setting("gains that the loader applies")]
+    objective_weights: Annotated[list[float], Setting("weights of the time loss, 0.2 in the public code")]
+    objective_iterations: Annotated[int, Setting("iterations of every descent", least=10)]
+    arms: Annotated[list[str], Setting("arms of the study, names in cmgan/study/arms.py")]
+    seeds: Annotated[list[int], Setting("seeds of weights, crops, order and dropout", least=0)]
     branches: Annotated[
-        list,
+        list[str],
         Setting("TRUNK-to-ARM: trainings that go on from an arm's end under another, for trunks in arms"),
     ]
     branch_epochs: Annotated[int, Setting("passes that a branch adds to its trunk's", least=1)]
@@ -77,6 +77,10 @@ class Profile(Budget):
             raise ValueError("corpus 'folder' needs one: call make study CORPUS=<folder>")
         if not self.arms or not self.seeds:
             raise ValueError("arms and seeds may not be empty")
+        for name in ("arms", "seeds", "branches"):
+            given = getattr(self, name)
+            if len(set(given)) < len(given):
+                raise ValueError(f"{name} is {given!r}: name each once")
         for name in self.arms:
             arm(name)
         for branch in self.branches:
@@ -144,7 +148,9 @@ def read_settings(name: str, folder: Path, overrides: Mapping[str, object]) -> d
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise ValueError(f"unknown profile {name!r}: use one of {known}")
-    settings = yaml.safe_load(path.read_text())
+    settings = _plain_yaml(path.read_text(), str(path))
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: holds no settings; write one on each line, such as epochs: 2")
     if "inherits" in settings:
         settings = read_settings(settings.pop("inherits"), folder, settings)
     return settings | overrides
@@ -155,4 +161,15 @@ def parse_override(text: str) -> tuple[str, object]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise ValueError(f"{text!r} is not of the form setting=value")
-    return name, yaml.safe_load(value)
+    return name, _plain_yaml(value, text)
+
+
+def _plain_yaml(text: str, where: str) -> object:
+    """Numbers, texts, lists and settings; ValueError in one line for other YAML, such as tags, and what is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = getattr(error, "problem", None) or str(error)
+        raise ValueError(
+            f"{where}: not a plain YAML value ({reason}); write numbers, words and lists of them"
+        ) from error

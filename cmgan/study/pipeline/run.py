@@ -1,20 +1,14 @@
-"""One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet.
+"""One command for a whole run: check the profile and the corpus, then let snakemake do what is not done yet."""
 
-Who works in a run's folder is kept apart by locks that go with the process, so that a killed run leaves nothing to
-clean up as Snakemake's own would; a folder that several machines share must pass flock on (NFS since version 4 does).
-"""
-
-import fcntl
 import importlib.util
 import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 import yaml
@@ -26,6 +20,7 @@ from cmgan.study.notebook_text import finding_of, first_sentences
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
 from cmgan.study.pipeline.snakemake_run import make
+from cmgan.study.run_locks import one_at_a_time, part_of_run, whole_run
 from data_prep.folder import check_corpus
 from data_prep.whole_files import write_text
 
@@ -57,23 +52,26 @@ def main(
         sys.exit(f"error: {error}")
     folder = root / "results" / profile.run
     make_files = partial(make, root=root, folder=folder, workers=workers)
-    if share:
-        work_on_part(make_files, folder, profile, trainings)
-        return
-    report, started = folder / "report" / "index.html", time.monotonic()
-    with whole_run(folder):
-        write_text(profile.as_yaml(), folder / "profile.yaml")
-        if redraw:
-            _redraw(root, folder, profile)
+    try:
+        if share:
+            work_on_part(make_files, folder, profile, trainings)
             return
-        print(
-            f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds",
-            flush=True,
-        )
-        jobs = make_files([])
+        with whole_run(folder):
+            write_text(profile.as_yaml(), folder / "profile.yaml")
+            if redraw:
+                _redraw(root, folder, profile)
+                return
+            print(
+                f"Running profile {profile_name}: {len(profile.arms)} arms × {len(profile.seeds)} seeds",
+                flush=True,
+            )
+            started = time.monotonic()
+            jobs = make_files([])
+    except OSError as error:
+        sys.exit(f"error: {error}")
     print("\n".join(answer(folder)))
     print(f"Done in {duration(time.monotonic() - started)}." if jobs else "Nothing to do: all is up to date.")
-    print(f"The report: {report}")
+    print(f"The report: {folder / 'report' / 'index.html'}")
 
 
 def answer(folder: Path) -> list[str]:
@@ -131,47 +129,6 @@ def shared_out(profile: Profile, share: str) -> list[str]:
     return profile.trainings[int(match[1]) - 1 :: int(match[2])]
 
 
-@contextmanager
-def whole_run(folder: Path) -> Iterator[None]:
-    """Hold the run's folder alone; ends with a message where anyone works in it."""
-    with _lock_file(folder, "run") as lock:
-        if not _taken(lock, fcntl.LOCK_EX):
-            sys.exit(
-                f"error: {folder} is being written by another run: wait for it or choose --config run=<name>"
-            )
-        yield
-
-
-@contextmanager
-def part_of_run(folder: Path, trainings: list[str]) -> Iterator[bool]:
-    """Hold some trainings (ARM-SEED) of the run beside other workers; ends with a message where one is taken.
-
-    Gives whether no other worker was there.
-    """
-    with ExitStack() as held:
-        run = held.enter_context(_lock_file(folder, "run"))
-        alone = _taken(run, fcntl.LOCK_EX)
-        if not _taken(run, fcntl.LOCK_SH):
-            sys.exit(f"error: {folder} is being written by a whole run: wait for it")
-        for training in trainings:
-            if not _taken(held.enter_context(_lock_file(folder, training)), fcntl.LOCK_EX):
-                sys.exit(f"error: another worker has {training}: give this one another part, e.g. SHARE=2/2")
-        yield alone
-
-
-def _lock_file(folder: Path, name: str) -> TextIO:
-    (folder / ".locks").mkdir(parents=True, exist_ok=True)
-    return (folder / ".locks" / name).open("w")
-
-
-def _taken(lock: TextIO, kind: int) -> bool:
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def work_on_part(
     make_files: Callable[[list[str]], int], folder: Path, profile: Profile, trainings: list[str]
 ) -> None:
@@ -180,9 +137,8 @@ def work_on_part(
     make_files: makes files of the run's folder. Ends with a message where the others were given other settings.
     """
     with part_of_run(folder, trainings) as alone:
-        with _lock_file(folder, "preparation") as lock:
+        with one_at_a_time(folder, "preparation"):
             # One worker prepares the data, the others wait for it.
-            fcntl.flock(lock, fcntl.LOCK_EX)
             settings = folder / "profile.yaml"
             if not alone and not (settings.is_file() and settings.read_text() == profile.as_yaml()):
                 sys.exit(f"error: other workers are at {folder} with other settings: give all the same")
@@ -199,6 +155,6 @@ def _redraw(root: Path, folder: Path, profile: Profile) -> None:
     from cmgan.study.pipeline import run_notebook
     from cmgan.study.report import redraw
 
-    redraw.main(folder)
+    redraw.draw_again(folder)
     parameters = json.dumps(job_parameters(ReportParameters, profile))
     run_notebook.main("07_comparison_report", folder.relative_to(root), parameters)

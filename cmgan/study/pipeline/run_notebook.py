@@ -19,6 +19,8 @@ from cmgan.progress import duration
 from cmgan.study.notebook_text import finding_of, first_sentences, question_of
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.file_times import date_now
+from cmgan.study.run_locks import end_with_the_study
+from data_prep.whole_files import write_text
 
 
 class NotebookFailedError(RuntimeError):
@@ -56,7 +58,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: dict, shown: TextIO
         raise NotebookFailedError(
             f"the kernel died, out of memory perhaps (cells up to there: {executed})"
         ) from error
-    executed.with_suffix(".html").write_text(HTMLExporter().from_filename(str(executed))[0])
+    write_text(HTMLExporter().from_filename(str(executed))[0], executed.with_suffix(".html"))
 
 
 class _Labelled:
@@ -83,6 +85,7 @@ def main(
     label: Annotated[str, typer.Option(help="arm and seed, when the notebook runs once for each")] = "",
 ) -> None:
     """Run one notebook of the study and note its time and peak memory in RUN/timing.csv."""
+    end_with_the_study()
     root = repository_root()
     title = f"{name}-{label}" if label else name
     shown = _Labelled(f"{name} {label}".strip(), sys.stdout)

@@ -7,9 +7,12 @@ says it, also after an interruption, and from both follows the time left.
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +24,7 @@ from snakemake_interface_logger_plugins.registry.plugin import Plugin
 
 from cmgan.progress import duration
 from cmgan.study.pipeline.file_times import date_now
+from cmgan.study.run_locks import STUDY
 
 LOGGER = "study"
 
@@ -95,6 +99,26 @@ class JobReporter(LogHandlerBase):
         return timed["seconds"].groupby(rules).mean().to_dict()
 
 
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Where Ctrl-C ends this process at once, and so its jobs.
+
+    Snakemake would wait for them, hours perhaps, and then throw away what they made.
+    """
+
+    def end(*_: object) -> None:
+        os.write(2, b"\nInterrupted: the jobs at work end, and the same command goes on from here.\n")
+        os._exit(128 + signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def make(targets: list[str], root: Path, folder: Path, workers: list[str]) -> int:
     """Make files of results/RUN, [] for the report, and return how many jobs that took.
 
@@ -106,6 +130,9 @@ def make(targets: list[str], root: Path, folder: Path, workers: list[str]) -> in
         print(f"{late} files are dated in the future, as after a clock was set back: dated now", flush=True)
     for name, first in (("PATH", Path(sys.executable).parent), ("PYTHONPATH", root)):
         os.environ[name] = os.pathsep.join(filter(None, (str(first), os.environ.get(name))))
+    local = workers[0] == "--cores"
+    if local:
+        os.environ[STUDY] = str(os.getpid())
     reporter = JobReporter(folder / "timing.csv")
     LoggerPluginRegistry().plugins[LOGGER] = Plugin(lambda *_: reporter, None, LOGGER)
     # What was made from what is noted in the folder, so that every checkout that works on it knows.
@@ -115,7 +142,9 @@ def make(targets: list[str], root: Path, folder: Path, workers: list[str]) -> in
     locks = ["--nolock", "--rerun-incomplete"]
     started = time.monotonic()
     parser, arguments = parse_args([str(word) for word in (*targets, *places, *settings, *locks)])
-    if not args_to_api(arguments, parser):
+    with _ending_at_once() if local else nullcontext():
+        done = args_to_api(arguments, parser)
+    if not done:
         sys.exit(
             f"The run stopped after {duration(time.monotonic() - started)}: lines above marked 'failed' say why, the "
             f"executed notebooks they name show where ({folder / '.snakemake' / 'log'} has the rest). The same "

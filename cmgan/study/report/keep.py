@@ -18,6 +18,7 @@ from cmgan.study.report.figures import figure_frames
 from cmgan.study.report.kept_notebooks import keep_notebooks, publishable
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
+from cmgan.study.run_locks import finished_run
 from cmgan.study.run_results import keep_files, keep_manifest, load_run
 from data_prep.whole_files import write_table, write_text
 
@@ -115,9 +116,10 @@ def main(
 ) -> None:
     """Keep what a run found, fit to be published: tables, figures, executed notebooks and the report."""
     try:
-        report = report_again(folder) if run == folder else keep_run(run, folder)
-        if run == folder and (folder / "notebooks" / FROM_TABLES).is_file():
-            print(f"Executed again: {comparison_again(folder)}")
+        with finished_run(run):
+            report = report_again(folder) if run == folder else keep_run(run, folder)
+            if run == folder and (folder / "notebooks" / FROM_TABLES).is_file():
+                print(f"Executed again: {comparison_again(folder)}")
     except (OSError, ValueError, NotebookFailedError) as error:
         sys.exit(f"error: {error}")
     print(f"Kept: {report}")

@@ -20,6 +20,7 @@ from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
 from cmgan.study.figure_files import FORMATS, PAPER, STYLES, Style, draw
 from cmgan.study.report.figures import FIGURES, RunFigure, figure_frames
+from cmgan.study.run_locks import finished_run
 from cmgan.study.run_results import load_run
 from data_prep.whole_files import write_text
 
@@ -110,14 +111,8 @@ def _draw(one: Drawn, folder: Path, style: Style = PAPER) -> None:
     draw(one.figure.plot, one.frame, folder, one.name, style)
 
 
-def main(
-    run: Annotated[Path, typer.Argument(help="the run's folder, e.g. results/laptop")],
-    style: Annotated[str, typer.Option(help=f"{' or '.join(STYLES)}: all figures into one folder")] = "",
-    out: Annotated[
-        Path | None, typer.Option(help="that folder, RUN/figures-STYLE where none is given")
-    ] = None,
-) -> None:
-    """Redraw the figures of a run from their CSV files: where they are, or in a style into one folder."""
+def draw_again(run: Path, style: str = "", out: Path | None = None) -> None:
+    """What `main` does, for one who holds the run."""
     try:
         if not (style or out):
             files = redraw_run(run)
@@ -127,8 +122,20 @@ def main(
         if name not in STYLES:
             sys.exit(f"error: unknown style {name!r}: use {' or '.join(STYLES)}")
         print(f"Drawn: {draw_gallery(run, STYLES[name], out or run / f'figures-{name}')}")
-    except FileNotFoundError as error:
+    except OSError as error:
         sys.exit(f"error: {error}")
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="the run's folder, e.g. results/laptop")],
+    style: Annotated[str, typer.Option(help=f"{' or '.join(STYLES)}: all figures into one folder")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="that folder, RUN/figures-STYLE where none is given")
+    ] = None,
+) -> None:
+    """Redraw the figures of a run from their CSV files: where they are, or in a style into one folder."""
+    with finished_run(run):
+        draw_again(run, style, out)
 
 
 if __name__ == "__main__":

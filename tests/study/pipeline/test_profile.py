@@ -38,11 +38,29 @@ def test_overrides_replace_settings_with_yaml_values():
         ("corpus=librispeech", "synthetic, folder, voicebank"),
         ("seeds=[]", "seeds"),
         ("run=trial epochs=3", "names a folder"),
+        ("seeds=[0", "not a plain YAML value"),
+        ("seeds=!!python/object/apply:os.system [id]", "not a plain YAML value"),
+        ("seeds=[a]", "'a': use a value of type int"),
+        ("seeds=[-1]", "use at least 0"),
+        ("objective_iterations=9", "use at least 10"),
+        ("seeds=[0, 0]", "name each once"),
+        ("seeds=3", r"use a list, such as \[0,1\]"),
+        ("arms=[[published]]", "use a value of type str"),
+        ("branches=[3]", "use a value of type str"),
+        ("objective_gains=[.nan]", "use a finite number"),
     ],
 )
 def test_a_bad_override_is_refused_in_one_line_that_says_what_to_use(override, named):
     with pytest.raises(ValueError, match=named) as caught:
         profile_from(read_settings("laptop", PROFILES, dict([parse_override(override)])))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "smoke", "- run", "run: [", "run: !!python/name:os.system"])
+def test_a_profile_that_holds_no_settings_is_refused_by_name(tmp_path, content):
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(ValueError, match=r"mine\.yaml: ") as caught:
+        read_settings("mine", tmp_path, {})
     assert "\n" not in str(caught.value)
 
 

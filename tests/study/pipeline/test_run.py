@@ -9,12 +9,11 @@ from cmgan.study.pipeline.profile import profile_from
 from cmgan.study.pipeline.run import (
     answer,
     checked_profile,
-    part_of_run,
     placement,
     shared_out,
-    whole_run,
     work_on_part,
 )
+from cmgan.study.run_locks import part_of_run, whole_run
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,8 +1,14 @@
 """What a person is told while Snakemake works, and what stays to be done after a failure."""
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import nbformat
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -55,6 +61,66 @@ def test_an_error_of_snakemake_itself_is_told(checkout, capfd):
     with pytest.raises(SystemExit, match="The run stopped"):
         make_report(checkout, f"{SNAKEFILE}\nrule third:\n    nonsense: 3\n")
     assert "Unexpected keyword nonsense" in capfd.readouterr().err
+
+
+SLOW_CELL = """
+import os, time
+from pathlib import Path
+Path("kernel").write_text(str(os.getpid()))
+time.sleep(60)
+"""
+MAKE = """
+import sys
+from pathlib import Path
+from cmgan.study.pipeline.snakemake_run import make
+make([], Path(), Path("results"), ["--cores", "1"])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda how: how.name)
+def test_a_job_and_its_kernel_end_with_a_run_that_is_killed_alone(checkout, how):
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cells = [
+        nbformat.v4.new_markdown_cell("# 1.\n\n**Question.** Why?"),
+        nbformat.v4.new_code_cell(SLOW_CELL),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, checkout / "notebooks" / "01_slow.ipynb")
+    (checkout / "notebooks" / "Snakefile").write_text(
+        """
+rule all:
+    input: "never"
+
+rule slow:
+    output: "never"
+    shell: "cd {workflow.basedir:q}/.. && python -m cmgan.study.pipeline.run_notebook 01_slow results"
+"""
+    )
+    search_path = str(Path(__file__).parents[3])
+    run = subprocess.Popen(
+        [sys.executable, "-c", MAKE],
+        cwd=checkout,
+        env=os.environ | {"PYTHONPATH": search_path},
+        # What a shell starts in the background ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    named = checkout / "notebooks" / "kernel"
+    _wait_until(lambda: named.exists() and named.read_text(), 60)
+    process = Path("/proc") / named.read_text()
+    run.send_signal(how)
+    run.wait(timeout=10)
+    try:
+        _wait_until(lambda: not process.exists(), 10)
+    finally:
+        if process.exists():
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+def _wait_until(happened, seconds):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 class Jobs:

@@ -1,0 +1,100 @@
+"""Who works in a run's folder: one that makes all of it, or several that share its trainings, and their jobs.
+
+Locks go with the process, so that a killed run leaves nothing to clean up as Snakemake's own would; a folder that
+several machines share must pass flock on (NFS since version 4 does).
+"""
+
+import fcntl
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import TextIO
+
+from data_prep.whole_files import explained_when_unwritable
+
+FOLDER = ".locks"
+RUN = "run"
+# Where the environment of a job names the process that it ends with.
+STUDY = "CMGAN_STUDY_PROCESS"
+
+
+@contextmanager
+def whole_run(folder: Path, advice: str = "wait for it or choose --config run=<name>") -> Iterator[None]:
+    """Hold the run's folder alone; ends with a message, the advice last, where anyone works in it."""
+    with _lock_file(folder, RUN) as lock:
+        if not _taken(lock, fcntl.LOCK_EX):
+            sys.exit(f"error: {folder} is being written by another run: {advice}")
+        yield
+
+
+def finished_run(folder: Path) -> AbstractContextManager:
+    """Hold a run that is only looked at or drawn again, where it can be written at all.
+
+    Ends with a message where anyone works in it. A kept run, which nobody works in, has no locks and gets none.
+    """
+    if os.access(folder / FOLDER / RUN, os.W_OK):
+        return whole_run(folder, "wait for it")
+    return nullcontext()
+
+
+@contextmanager
+def part_of_run(folder: Path, trainings: list[str]) -> Iterator[bool]:
+    """Hold some trainings (ARM-SEED) of the run beside other workers; ends with a message where one is taken.
+
+    Gives whether no other worker was there.
+    """
+    with ExitStack() as held:
+        run = held.enter_context(_lock_file(folder, RUN))
+        alone = _taken(run, fcntl.LOCK_EX)
+        if not _taken(run, fcntl.LOCK_SH):
+            sys.exit(f"error: {folder} is being written by a whole run: wait for it")
+        for training in trainings:
+            if not _taken(held.enter_context(_lock_file(folder, training)), fcntl.LOCK_EX):
+                sys.exit(f"error: another worker has {training}: give this one another part, e.g. SHARE=2/2")
+        yield alone
+
+
+@contextmanager
+def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
+    """Hold one thing of the run; where another worker does, wait for it."""
+    with _lock_file(folder, what) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file(folder: Path, name: str) -> TextIO:
+    with explained_when_unwritable(folder):
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        return (folder / FOLDER / name).open("w")
+
+
+def _taken(lock: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def end_with_the_study() -> None:
+    """From now on this process, a job's, ends when the one that makes the run does, however that ended.
+
+    Else the jobs of a run that was killed would meet those of the next one in the same files.
+    """
+    if STUDY not in os.environ:
+        return
+    try:
+        study = os.pidfd_open(int(os.environ[STUDY]))
+    except ProcessLookupError:
+        sys.exit("error: the run that this job is of has ended")
+
+    def follow() -> None:
+        select.select([study], [], [])
+        # At once: the notebook's client would first wait for its kernel, which sees that its parent is gone.
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
