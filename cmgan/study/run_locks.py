@@ -91,6 +91,8 @@ def end_with_the_study() -> None:
         study = os.pidfd_open(int(os.environ[STUDY]))
     except ProcessLookupError:
         sys.exit("error: the run that this job is of has ended")
+    except OSError:
+        return  # Linux before 5.3 cannot wait for a process that is not a child
 
     def follow() -> None:
         select.select([study], [], [])
