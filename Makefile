@@ -27,7 +27,7 @@ INSTALLED := .venv/installed
 # What study and plan take.
 ASKED = $(PROFILE) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach setting,$(CONFIG),--config '$(setting)')
 
-.PHONY: study plan test torture lab figures bench lint
+.PHONY: study plan test torture lab figures bench lint environment
 
 study: $(INSTALLED)
 	@$(BIN)/python -m cmgan.study.pipeline $(ASKED) --cores $(CORES) $(if $(CLUSTER),--cluster $(CLUSTER)) \
@@ -58,9 +58,14 @@ bench: $(INSTALLED)
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-# The lock is installed whole, so that every machine runs the same versions; the package itself is linked.
-# What an interrupted set-up left is cleared: it may be of another Python.
+# Of several calls at once the first sets up, the others wait for it.
 $(INSTALLED): requirements.lock pyproject.toml
+	@flock .setup.lock sh -c '[ $@ -nt requirements.lock ] && [ $@ -nt pyproject.toml ] \
+	  || $(MAKE) --no-print-directory environment'
+
+# requirements.lock is installed whole, so that every machine runs the same versions; the package itself is linked.
+# What an interrupted set-up left is cleared: it may be of another Python.
+environment:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is older than Python 3.11: call make PYTHON=<a newer one>"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
