@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -27,7 +27,6 @@ class Study:
 
     checkout: Path
     start_seconds: float = 0.0
-    kills: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
         shutil.copytree(ROOT / "notebooks", self.checkout / "notebooks")
@@ -96,24 +95,28 @@ def undisturbed(tmp_path_factory):
 def test_a_study_killed_fifty_times_ends_with_the_tables_of_one_that_nobody_touched(
     undisturbed, tmp_path, seen
 ):
-    rng, study, started_jobs = np.random.default_rng(0), Study(tmp_path / "killed"), []
+    rng, study, done_at_kills = np.random.default_rng(0), Study(tmp_path / "killed"), []
     every = len(undisturbed.jobs())
     study.start_seconds = undisturbed.start_seconds
     for number in range(KILLS):
         how = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[number % 3]
         whole_group, cores = rng.random() < 0.5, 1 + number % 2
         # From starting up to well into a job, and spread over all jobs.
-        delay, enough = rng.uniform(0, 2.5) * study.start_seconds, every * number // KILLS
+        delay, enough = rng.uniform(0, 2.5) * study.start_seconds, (every - 1) * number // KILLS
         started = time.monotonic()
         process = study.start(cores)
         study.wait(process, started, lambda enough=enough: len(study.jobs()) >= enough)
         until = time.monotonic() + delay
         study.wait(process, started, lambda until=until: time.monotonic() > until)
-        assert process.poll() is None, study.log.read_text()
+        if process.poll() is not None:
+            # At the very end a start may finish the study before its kill.
+            assert process.returncode == 0, study.log.read_text()
+            continue
         (os.killpg if whole_group else os.kill)(process.pid, how)
         # Of SIGTERM alone, Snakemake waits for the jobs at work.
         process.wait(timeout=600)
-        started_jobs.append(len(study.jobs()))
+        done_at_kills.append(len(study.jobs()))
+    assert len(done_at_kills) >= 0.9 * KILLS
     study.finish(cores=2)
 
     deadline = time.monotonic() + 10
@@ -121,12 +124,12 @@ def test_a_study_killed_fifty_times_ends_with_the_tables_of_one_that_nobody_touc
         time.sleep(0.1)
     assert not left
     assert_same_tables(study.folder, undisturbed.folder)
-    assert_notebooks_whole(study.folder)
+    assert_notebooks_whole(study.folder, undisturbed.jobs())
     assert_nothing_unfinished(study.folder, undisturbed.folder)
+    span = f"{min(done_at_kills)} to {max(done_at_kills)} of {every}"
     seen(
-        f"a study of profile smoke killed {KILLS} times (SIGKILL, SIGTERM, SIGINT; its main process or group; while "
-        f"{min(started_jobs)} to {max(started_jobs)} of its {every} jobs were done) and started again at once, "
-        "with one core and two in turn",
+        f"a study of profile smoke killed {len(done_at_kills)} times (SIGKILL, SIGTERM, SIGINT; process or group; "
+        f"while {span} jobs were done) and started again at once, with one core and two in turn",
         "every table and network has the bytes of an undisturbed study, no notebook is half executed, nothing "
         "unfinished and no process is left",
     )
@@ -137,7 +140,7 @@ def assert_same_tables(folder, other):
     assert names == {
         path.relative_to(other) for path in other.rglob("*.csv") if ".snakemake" not in path.parts
     }
-    assert len(names) > 100
+    assert Path("report", "claims.csv") in names
     for name in sorted(names - {Path("timing.csv")}):
         ours, theirs = ((place / name).read_bytes() for place in (folder, other))
         if name.name == "steps.csv" or name.name == "corpus.csv":
@@ -154,9 +157,9 @@ def _without_times_and_paths(path):
     return frame.drop(columns="seconds").to_csv()
 
 
-def assert_notebooks_whole(folder):
+def assert_notebooks_whole(folder, jobs):
     notebooks = sorted((folder / "notebooks").glob("*.ipynb"))
-    assert len(notebooks) == 17
+    assert {path.stem for path in notebooks} == jobs
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         assert not notebook.metadata.papermill.exception, path

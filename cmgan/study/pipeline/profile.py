@@ -54,7 +54,7 @@ class Profile(Budget):
     objective_targets: Annotated[list[str], Setting("time targets, each minimised from two starts")]
     objective_gains: Annotated[list[float], Setting("gains that the loader applies")]
     objective_weights: Annotated[list[float], Setting("weights of the time loss, 0.2 in the public code")]
-    objective_iterations: Annotated[int, Setting("iterations of every descent", least=1)]
+    objective_iterations: Annotated[int, Setting("iterations of every descent", least=10)]
     arms: Annotated[list[str], Setting("arms of the study, names in cmgan/study/arms.py")]
     seeds: Annotated[list[int], Setting("seeds of weights, crops, order and dropout", least=0)]
     branches: Annotated[

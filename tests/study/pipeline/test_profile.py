@@ -42,6 +42,7 @@ def test_overrides_replace_settings_with_yaml_values():
         ("seeds=!!python/object/apply:os.system [id]", "not a plain YAML value"),
         ("seeds=[a]", "'a': use a value of type int"),
         ("seeds=[-1]", "use at least 0"),
+        ("objective_iterations=9", "use at least 10"),
         ("seeds=[0, 0]", "name each once"),
         ("seeds=3", r"use a list, such as \[0,1\]"),
         ("arms=[[published]]", "use a value of type str"),
