@@ -126,11 +126,10 @@ def test_a_study_killed_fifty_times_ends_with_the_tables_of_one_that_nobody_touc
     assert_same_tables(study.folder, undisturbed.folder)
     assert_notebooks_whole(study.folder, undisturbed.jobs())
     assert_nothing_unfinished(study.folder, undisturbed.folder)
-    first, last = min(done_at_kills), max(done_at_kills)
+    span = f"{min(done_at_kills)} to {max(done_at_kills)} of {every}"
     seen(
-        f"a study of profile smoke killed {len(done_at_kills)} times (SIGKILL, SIGTERM, SIGINT; its main process or "
-        f"group; while {first} to {last} of its {every} jobs were done) and started again at once, "
-        "with one core and two in turn",
+        f"a study of profile smoke killed {len(done_at_kills)} times (SIGKILL, SIGTERM, SIGINT; process or group; "
+        f"while {span} jobs were done) and started again at once, with one core and two in turn",
         "every table and network has the bytes of an undisturbed study, no notebook is half executed, nothing "
         "unfinished and no process is left",
     )
