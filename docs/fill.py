@@ -5,6 +5,7 @@ A mark is `<!-- NAME -->`, what follows it up to `<!-- end of NAME -->` is repla
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from textwrap import fill as wrapped
 
@@ -37,9 +38,9 @@ def objective_finding() -> str:
     )
 
 
-def branches_finding() -> str:
-    """What the kept branches show: the first paragraph of their page."""
-    return _paragraph((RESULTS / "branches" / "README.md").read_text().split("\n\n")[1])
+def branches_finding(run: str = "branches") -> str:
+    """What kept branches show: the first paragraph of their page."""
+    return _paragraph((RESULTS / run / "README.md").read_text().split("\n\n")[1])
 
 
 def arms_table() -> str:
@@ -124,6 +125,7 @@ def _ratio(value: float) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "objective": objective_finding,
     "branches": branches_finding,
+    "from scratch": partial(branches_finding, "from_scratch"),
     "arms": arms_table,
     "claims": claims_table,
     "speed": generator_table,

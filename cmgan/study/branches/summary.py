@@ -125,7 +125,10 @@ def summary(folder: Path, plan: BranchPlan) -> str:
 
 
 def branches_in_words(ends: pd.DataFrame, noisy: float) -> str:
-    """What the switch does to a good network, and what undoing it does to a fallen one; from the endpoints."""
+    """What the switch does to a good network, and what undoing it does to a fallen one; from the endpoints.
+
+    Where nothing was switched: how far the two targets are apart.
+    """
     sentences = []
     good, published = "normalised_target", "published"
     means = ends.groupby(["trunk", "arm"])[["pesq", "gain", "objective"]].mean()
@@ -147,6 +150,13 @@ def branches_in_words(ends: pd.DataFrame, noisy: float) -> str:
             f"The other way round, networks trained with the published target have PESQ {before['pesq']:.2f}; "
             f"trained on with the normalised one they end at {after['pesq']:.2f}, as before at {stayed['pesq']:.2f}: "
             f"a difference of {_over_seeds(repaired)}."
+        )
+    apart = differences(ends, published, published, good, good)
+    if len(apart) and not sentences:
+        low, high = (means.loc[(arm, arm), "pesq"] for arm in (published, good))
+        sentences.append(
+            f"Trained with the published target from the first step on, networks end at PESQ {low:.2f}, with the "
+            f"normalised one at {high:.2f} (noisy speech: {noisy:.2f}): a difference of {_over_seeds(apart)}."
         )
     return " ".join(sentences)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cmgan.study.branches.job import Branch, read_plan
-from cmgan.study.branches.summary import judge, summary
+from cmgan.study.branches.summary import branches_in_words, judge, summary
 from cmgan.study.branches.tables import TRUNK, curves, differences, endpoints
 
 KEPT = Path(__file__).parents[3] / "results" / "branches"
@@ -94,12 +94,14 @@ def test_branches_of_two_trunks_are_compared_seed_by_seed(tmp_path):
     found = differences(ends, "published", "published", "normalised_target", "normalised_target")
     assert found.to_dict() == {0: pytest.approx(-0.3), 1: pytest.approx(-0.2)}
     assert differences(ends, "published", "published", "normalised_target").empty
+    assert "end at PESQ 1.85, with the normalised one at 2.10" in branches_in_words(ends, 1.9)
 
 
-def test_the_kept_summary_is_computed_from_the_kept_logs_by_the_plan_s_rules(tmp_path):
-    folder = shutil.copytree(KEPT, tmp_path / "kept")
-    assert summary(folder, read_plan(folder / "plan.yaml")) == (KEPT / "README.md").read_text()
-    assert (folder / "power.csv").read_text() == (KEPT / "power.csv").read_text()
+@pytest.mark.parametrize("kept", [KEPT, KEPT.parent / "from_scratch"], ids=lambda kept: kept.name)
+def test_the_kept_summary_is_computed_from_the_kept_logs_by_the_plan_s_rules(kept, tmp_path):
+    folder = shutil.copytree(kept, tmp_path / "kept")
+    assert summary(folder, read_plan(folder / "plan.yaml")) == (kept / "README.md").read_text()
+    assert (folder / "power.csv").read_text() == (kept / "power.csv").read_text()
 
 
 def test_a_folder_without_branches_is_named(tmp_path):
