@@ -8,9 +8,11 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import typer
 from matplotlib.figure import Figure
 
 from cmgan.study.figure_files import TEXT_WIDTH, draw
@@ -68,12 +70,17 @@ def study_time(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def main(run: Path) -> None:
-    """Print the table, write it and draw it."""
-    frame = time_by_cause(run).round(1)
+def main(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run, such as results/laptop")],
+) -> None:
+    """Print what a run's time went into, write it and draw it."""
+    try:
+        frame = time_by_cause(run).round(1)
+    except OSError as error:
+        sys.exit(f"error: {error}; give the folder of a finished run")
     print(frame.to_string(index=False))
     draw(study_time, frame, RESULTS, "study_time")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    typer.run(main)

@@ -61,7 +61,7 @@ def finding_of(executed: Path) -> str:
     """What the cell tagged `finding` showed, as plain text in one line; empty where there is none."""
     for cell in _cells(executed):
         if FINDING in cell["metadata"].get("tags", []):
-            shown = (output.get("data", {}).get("text/markdown", "") for output in cell["outputs"])
+            shown = (output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", []))
             return _plain(" ".join(map("".join, filter(None, shown))))
     return ""
 
