@@ -23,6 +23,8 @@ COVERAGE ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/installed
+# The tests are shared out among the cores.
+PYTEST    := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # What study and plan take.
 ASKED = $(PROFILE) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach setting,$(CONFIG),--config '$(setting)')
@@ -37,10 +39,10 @@ plan: $(INSTALLED)
 	@$(BIN)/python -m cmgan.study.pipeline.plan $(ASKED)
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest $(if $(COVERAGE),--cov)
+	@$(PYTEST) $(if $(COVERAGE),--cov)
 
 torture: $(INSTALLED)
-	@$(BIN)/python -m pytest tests/torture $(if $(filter short,$(FORM)),,-m "torture or not torture" --faults docs/faults.md)
+	@$(PYTEST) tests/torture $(if $(filter short,$(FORM)),,-m "torture or not torture" --faults docs/faults.md)
 
 lab: $(INSTALLED)
 	@$(BIN)/jupyter lab --notebook-dir .

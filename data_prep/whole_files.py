@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,12 +64,8 @@ def held(lock: Path, refusal: str = "") -> Iterator[None]:
     """
     while True:
         with lock.open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-            except BlockingIOError:
-                raise BlockingIOError(refusal) from None
-            except OSError:
-                pass  # a file system without locks
+            if not taken(file, wait=not refusal):
+                raise BlockingIOError(refusal)
             # The one before removed its file: another may hold a new one of that name.
             if not _is_at(lock, file.fileno()):
                 continue
@@ -78,6 +74,21 @@ def held(lock: Path, refusal: str = "") -> Iterator[None]:
             finally:
                 lock.unlink(missing_ok=True)
             return
+
+
+def taken(lock: IO, shared: bool = False, wait: bool = False) -> bool:
+    """Hold an open file's lock, alone or shared, until the file is closed; returns whether nobody else had it.
+
+    Where another has it, waits for it or leaves it. On a file system without locks everyone has it.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(lock, kind | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -1,10 +1,9 @@
 """Who works in a run's folder: one that makes all of it, or several that share its trainings, and their jobs.
 
 Locks go with the process, so that a killed run leaves nothing to clean up as Snakemake's own would; a folder that
-several machines share must pass flock on (NFS since version 4 does).
+several machines share must pass flock on (NFS since version 4 does), else nobody is refused.
 """
 
-import fcntl
 import os
 import select
 import sys
@@ -14,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TextIO
 
-from data_prep.whole_files import explained_when_unwritable
+from data_prep.whole_files import explained_when_unwritable, taken
 
 FOLDER = ".locks"
 RUN = "run"
@@ -26,7 +25,7 @@ STUDY = "CMGAN_STUDY_PROCESS"
 def whole_run(folder: Path, advice: str = "wait for it or choose --config run=<name>") -> Iterator[None]:
     """Hold the run's folder alone; ends with a message, the advice last, where anyone works in it."""
     with _lock_file(folder, RUN) as lock:
-        if not _taken(lock, fcntl.LOCK_EX):
+        if not taken(lock):
             sys.exit(f"error: {folder} is being written by another run: {advice}")
         yield
 
@@ -49,11 +48,11 @@ def part_of_run(folder: Path, trainings: list[str]) -> Iterator[bool]:
     """
     with ExitStack() as held:
         run = held.enter_context(_lock_file(folder, RUN))
-        alone = _taken(run, fcntl.LOCK_EX)
-        if not _taken(run, fcntl.LOCK_SH):
+        alone = taken(run)
+        if not taken(run, shared=True):
             sys.exit(f"error: {folder} is being written by a whole run: wait for it")
         for training in trainings:
-            if not _taken(held.enter_context(_lock_file(folder, training)), fcntl.LOCK_EX):
+            if not taken(held.enter_context(_lock_file(folder, training))):
                 sys.exit(f"error: another worker has {training}: give this one another part, e.g. SHARE=2/2")
         yield alone
 
@@ -62,7 +61,7 @@ def part_of_run(folder: Path, trainings: list[str]) -> Iterator[bool]:
 def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
     """Hold one thing of the run; where another worker does, wait for it."""
     with _lock_file(folder, what) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        taken(lock, wait=True)
         yield
 
 
@@ -70,14 +69,6 @@ def _lock_file(folder: Path, name: str) -> TextIO:
     with explained_when_unwritable(folder):
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         return (folder / FOLDER / name).open("w")
-
-
-def _taken(lock: TextIO, kind: int) -> bool:
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def end_with_the_study() -> None:

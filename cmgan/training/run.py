@@ -1,18 +1,16 @@
 """A training run: what it trains on, how and how long, and the folder that it works in and ends in."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
 
 from cmgan.kernels.library import arithmetic
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
-from data_prep.whole_files import explained_when_unwritable, whole_file, write_text
+from data_prep.whole_files import explained_when_unwritable, taken, whole_file, write_text
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
@@ -101,7 +99,7 @@ def working_folder(run: TrainingRun) -> Iterator[None]:
         run.unfinished.mkdir(parents=True, exist_ok=True)
     # The lock goes with the process, so that a killed one leaves nothing to clean up.
     with (run.unfinished / LOCK).open("w") as lock:
-        if _is_held_elsewhere(lock):
+        if not taken(lock):
             raise ValueError(
                 f"{run.output} is being trained by another process: wait for it, or give another folder"
             )
@@ -117,16 +115,6 @@ def working_folder(run: TrainingRun) -> Iterator[None]:
         if arithmetic() not in machines:
             write_text(json.dumps(wanted | {ARITHMETIC: [*machines, arithmetic()]}, indent=2), config)
         yield
-
-
-def _is_held_elsewhere(lock: TextIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # a file system without locks
-    return False
 
 
 def move_results_up(run: TrainingRun) -> None:

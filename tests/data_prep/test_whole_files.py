@@ -1,5 +1,7 @@
 """Files are whole or absent."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data_prep.whole_files import held, whole_file, write_table, write_text
+from cmgan.study.run_locks import whole_run
+from data_prep.whole_files import alone_in, held, whole_file, write_table, write_text
 
 
 def test_a_block_that_fails_leaves_the_earlier_file_and_no_partial_one(tmp_path: Path):
@@ -105,6 +108,17 @@ with held(Path({str(lock)!r})):
     with held(lock, "another is at work"):
         pass
     assert not lock.exists()
+
+
+def test_where_a_file_system_has_no_locks_nobody_waits_and_nobody_is_refused(tmp_path: Path, monkeypatch):
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with alone_in(tmp_path / "corpus"), alone_in(tmp_path / "corpus"):
+        write_text("written", tmp_path / "corpus" / "manifest.csv")
+    with whole_run(tmp_path / "run"), whole_run(tmp_path / "run"):
+        assert (tmp_path / "corpus" / "manifest.csv").read_text() == "written"
 
 
 def test_the_same_text_keeps_the_files_time_and_another_does_not(tmp_path: Path):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tiny_corpus import write_tiny_corpus
 
-ROWS = pytest.StashKey[list]()
+FAULT = "fault"
 HEAD = """# Faults tried, and what happened
 
 Written by `make torture`, which makes each of these faults happen; a row stands here only where its test passed.
@@ -29,17 +29,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", type=Path, help="write the table of faults here")
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    path = session.config.getoption("--faults", None)
-    if path and exitstatus == 0:
-        rows = [f"| {fault} | {happened} |\n" for fault, happened in session.config.stash.get(ROWS, [])]
-        path.write_text(HEAD + "".join(rows))
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--faults", None)
+    # Processes that share the tests report to the one that shares them out.
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FaultTable(path))
+
+
+class FaultTable:
+    """Gathers what tests noted with `seen` and writes it once all have passed."""
+
+    def __init__(self, path: Path):
+        self.path, self.rows = path, {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            self.rows[report.nodeid] = [row for name, row in report.user_properties if name == FAULT]
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus == 0:
+            rows = [row for test in sorted(self.rows) for row in self.rows[test]]
+            self.path.write_text(HEAD + "".join(rows))
 
 
 @pytest.fixture
-def seen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, object], None]:
+def seen(tmp_path: Path, record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
     """Note a fault and what happened, such as an error's words."""
-    rows = request.config.stash.setdefault(ROWS, [])
 
     def note(fault: str, happened: object) -> None:
         short = re.sub(
@@ -47,8 +62,8 @@ def seen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, objec
             "…",
             " ".join(str(happened).split()),
         )
-        short = short.replace(f"{Path(__file__).parents[2]}/", "")
-        rows.append((fault, short.replace("|", "\\|").replace("<", "&lt;")))
+        short = short.replace(f"{Path(__file__).parents[2]}/", "").replace("|", "\\|").replace("<", "&lt;")
+        record_property(FAULT, f"| {fault} | {short} |\n")
 
     return note
 
