@@ -1,4 +1,4 @@
-"""Put what is computed in results/ between the marks of README.md and docs/*.md: python -m docs.fill.
+"""Put what is computed in results/ between the marks of README.md and the pages below: python -m docs.fill.
 
 A mark is `<!-- NAME -->`, what follows it up to `<!-- end of NAME -->` is replaced.
 """
@@ -11,11 +11,15 @@ from textwrap import fill as wrapped
 
 import pandas as pd
 
+from cmgan.statistics import ENDPOINT_EPOCHS
+from cmgan.study.branches.tables import endpoints
 from cmgan.study.objective.words import answer_in_words
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "claims.md", ROOT / "docs" / "speed.md")
 RESULTS = ROOT / "results"
+PAGES = tuple(
+    ROOT / page for page in ("README.md", "docs/claims.md", "docs/speed.md", "results/repeats/README.md")
+)
 BENCHMARKS = RESULTS / "benchmarks"
 WIDTH = 120
 
@@ -114,6 +118,34 @@ def growth_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def repeats_finding() -> str:
+    """How far the default run's trainings lie from the same ones made before, beside how far seeds lie apart."""
+    keys = ["trunk", "arm", "seed"]
+    once = endpoints(pd.read_csv(RESULTS / "repeats" / "curves.csv"), ENDPOINT_EPOCHS)
+    twice = pd.read_csv(RESULTS / "default" / "branches" / "endpoints.csv")
+    pairs = once.merge(twice, on=keys, suffixes=("_once", "_twice"), validate="one_to_one")
+    apart = (pairs["pesq_twice"] - pairs["pesq_once"]).abs()
+    of_seeds = twice.groupby(keys[:2])["pesq"].var().mean() ** 0.5
+    return _paragraph(
+        f"{len(pairs)} trainings, each made twice, end {apart.mean():.3f} apart in PESQ on average, at most "
+        f"{apart.max():.3f}. Seeds of one recipe have a standard deviation of {of_seeds:.2f} (mean of "
+        f"{twice.groupby(keys[:2]).ngroups} recipes, {twice['seed'].nunique()} seeds each)."
+    )
+
+
+def study_time_shares() -> str:
+    """What the time of the kept default run's jobs went into, in shares of all of it."""
+    table = pd.read_csv(BENCHMARKS / "study_time.csv")
+    seconds = table[["computing", "start", "imports", "figures"]].sum()
+    trainings = table.loc[table["notebook"].str.startswith("04_training"), "computing"].sum()
+    computing, start, imports, figures = (f"{share:.0%}" for share in seconds / seconds.sum())
+    return _paragraph(
+        f"The {table['jobs'].sum()} jobs of the default run took {seconds.sum():.0f} s together: {computing} "
+        f"computing ({trainings / seconds.sum():.0%} training), {start} starting and ending them, "
+        f"{imports} imports, {figures} figures and the sentences below them."
+    )
+
+
 def _paragraph(text: str) -> str:
     return wrapped(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
 
@@ -131,6 +163,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "speed": generator_table,
     "kernels": kernel_table,
     "growth": growth_table,
+    "repeats": repeats_finding,
+    "study time": study_time_shares,
 }
 
 
