@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmgan.study.run_locks import whole_run
+from cmgan.study.run_access import whole_run
 from data_prep.whole_files import alone_in, held, whole_file, write_table, write_text
 
 

@@ -21,7 +21,7 @@ from cmgan.recipe import Budget, Recipe
 from cmgan.study.pipeline import run as pipeline
 from cmgan.study.pipeline.snakemake_run import make
 from cmgan.study.report import keep, redraw
-from cmgan.study.run_locks import whole_run
+from cmgan.study.run_access import whole_run
 from cmgan.training import loop
 from cmgan.training.loop import TrainingRun, train
 from data_prep.audio import write_audio
@@ -208,7 +208,7 @@ rule third:
 """
 SET_BACK = (
     "touch -d '+1 hour' data/manifest.csv; "
-    "python -c 'from pathlib import Path; from cmgan.study.pipeline.file_times import date_now; date_now(Path())'"
+    "python -c 'from pathlib import Path; from cmgan.study.run_access import date_now; date_now(Path())'"
 )
 
 

@@ -20,7 +20,7 @@ from cmgan.study.notebook_text import finding_of, first_sentences
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
 from cmgan.study.pipeline.snakemake_run import make
-from cmgan.study.run_locks import one_at_a_time, part_of_run, whole_run
+from cmgan.study.run_access import one_at_a_time, part_of_run, whole_run
 from data_prep.folder import check_corpus
 from data_prep.whole_files import write_text
 

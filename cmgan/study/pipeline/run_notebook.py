@@ -18,8 +18,7 @@ from cmgan.csv_log import CsvLog
 from cmgan.progress import duration
 from cmgan.study.notebook_text import finding_of, first_sentences, question_of
 from cmgan.study.paths import repository_root
-from cmgan.study.pipeline.file_times import date_now
-from cmgan.study.run_locks import end_with_the_study
+from cmgan.study.run_access import date_now, end_with_the_study
 from data_prep.whole_files import write_text
 
 

@@ -23,8 +23,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from snakemake_interface_logger_plugins.registry.plugin import Plugin
 
 from cmgan.progress import duration
-from cmgan.study.pipeline.file_times import date_now
-from cmgan.study.run_locks import STUDY
+from cmgan.study.run_access import STUDY, date_now
 
 LOGGER = "study"
 

@@ -18,7 +18,7 @@ from cmgan.study.report.figures import figure_frames
 from cmgan.study.report.kept_notebooks import keep_notebooks, publishable
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
-from cmgan.study.run_locks import finished_run
+from cmgan.study.run_access import finished_run
 from cmgan.study.run_results import keep_files, keep_manifest, load_run
 from data_prep.whole_files import write_table, write_text
 

@@ -20,7 +20,7 @@ from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
 from cmgan.study.figure_files import FORMATS, PAPER, STYLES, Style, draw
 from cmgan.study.report.figures import FIGURES, RunFigure, figure_frames
-from cmgan.study.run_locks import finished_run
+from cmgan.study.run_access import finished_run
 from cmgan.study.run_results import load_run
 from data_prep.whole_files import write_text
 

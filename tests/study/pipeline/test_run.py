@@ -13,7 +13,7 @@ from cmgan.study.pipeline.run import (
     shared_out,
     work_on_part,
 )
-from cmgan.study.run_locks import part_of_run, whole_run
+from cmgan.study.run_access import part_of_run, whole_run
 
 ROOT = Path(__file__).parents[3]
 
