@@ -101,8 +101,10 @@ def test_a_study_killed_fifty_times_ends_with_the_tables_of_one_that_nobody_touc
     for number in range(KILLS):
         how = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[number % 3]
         whole_group, cores = rng.random() < 0.5, 1 + number % 2
-        # From starting up to well into a job, and spread over all jobs.
-        delay, enough = rng.uniform(0, 2.5) * study.start_seconds, (every - 1) * number // KILLS
+        # Spread over all jobs: within the start where more of them are done than that asks for, which else leaves
+        # nothing to kill in the end, and up to well into a job where less are.
+        enough = (every - 1) * number // KILLS
+        delay = rng.uniform(0, 1 if len(study.jobs()) > enough else 2.5) * study.start_seconds
         started = time.monotonic()
         process = study.start(cores)
         study.wait(process, started, lambda enough=enough: len(study.jobs()) >= enough)
