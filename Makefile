@@ -23,8 +23,8 @@ COVERAGE ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/installed
-# The tests are shared out among the cores.
-PYTEST    := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# The tests are shared out among the cores, a few of them: each process holds torch.
+PYTEST    := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # What study and plan take.
 ASKED = $(PROFILE) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach setting,$(CONFIG),--config '$(setting)')

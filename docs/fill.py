@@ -125,10 +125,14 @@ def repeats_finding() -> str:
     twice = pd.read_csv(RESULTS / "default" / "branches" / "endpoints.csv")
     pairs = once.merge(twice, on=keys, suffixes=("_once", "_twice"), validate="one_to_one")
     apart = (pairs["pesq_twice"] - pairs["pesq_once"]).abs()
+    curves = (pd.read_csv(RESULTS / run / "curves.csv") for run in ("repeats", "default/branches"))
+    # The first row of a trunk and seed is its first epoch.
+    first, again = (table.groupby(["trunk", "seed"])["pesq"].first() for table in curves)
     of_seeds = twice.groupby(keys[:2])["pesq"].var().mean() ** 0.5
     return _paragraph(
         f"{len(pairs)} trainings, each made twice, end {apart.mean():.3f} apart in PESQ on average, at most "
-        f"{apart.max():.3f}. Seeds of one recipe have a standard deviation of {of_seeds:.2f} (mean of "
+        f"{apart.max():.3f}; after the first epoch of {len(first)} trunks it was {(again - first).abs().max():.3f} "
+        f"at most. Seeds of one recipe have a standard deviation of {of_seeds:.2f} (mean of "
         f"{twice.groupby(keys[:2]).ngroups} recipes, {twice['seed'].nunique()} seeds each)."
     )
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmgan.study.run_access import whole_run
 from data_prep.whole_files import alone_in, held, whole_file, write_table, write_text
 
 
@@ -117,8 +116,7 @@ def test_where_a_file_system_has_no_locks_nobody_waits_and_nobody_is_refused(tmp
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with alone_in(tmp_path / "corpus"), alone_in(tmp_path / "corpus"):
         write_text("written", tmp_path / "corpus" / "manifest.csv")
-    with whole_run(tmp_path / "run"), whole_run(tmp_path / "run"):
-        assert (tmp_path / "corpus" / "manifest.csv").read_text() == "written"
+    assert (tmp_path / "corpus" / "manifest.csv").read_text() == "written"
 
 
 def test_the_same_text_keeps_the_files_time_and_another_does_not(tmp_path: Path):

@@ -102,7 +102,7 @@ def test_a_study_killed_fifty_times_ends_with_the_tables_of_one_that_nobody_touc
         how = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[number % 3]
         whole_group, cores = rng.random() < 0.5, 1 + number % 2
         # Spread over all jobs: within the start where more of them are done than that asks for, which else leaves
-        # nothing to kill in the end, and up to well into a job where less are.
+        # nothing to kill in the end, and up to well into a job where fewer are.
         enough = (every - 1) * number // KILLS
         delay = rng.uniform(0, 1 if len(study.jobs()) > enough else 2.5) * study.start_seconds
         started = time.monotonic()

@@ -1,3 +1,6 @@
+import errno
+import fcntl
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,3 +117,12 @@ def test_the_answer_of_a_run_is_what_its_notebooks_found_about_the_loss_and_the_
 
 def test_a_run_whose_notebooks_are_not_there_has_no_answer(tmp_path):
     assert answer(tmp_path) == []
+
+
+def test_a_run_is_made_where_a_file_system_has_no_locks(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with whole_run(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
