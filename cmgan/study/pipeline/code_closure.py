@@ -4,31 +4,60 @@ import ast
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 OWN_PACKAGES = ("cmgan", "data_prep")
 NAMED_FILE = re.compile(r"""["']([\w-]+(?:\.\w+)+)["']""")
+WORD = re.compile(r"\w+")
 
 
 def notebook_code(notebook: Path) -> str:
-    """SHA-256 of a notebook's cells and of every own file that they need, of the checkout that holds notebooks/.
+    """SHA-256 of a notebook's cells and of the own code that they need, of the checkout that holds notebooks/.
 
     Outputs and the parameters cell are left out: both change when a notebook is looked at and saved, and neither
     reaches a job, which is given every parameter. Times and places of files do not count.
     """
-    root = notebook.parents[1]
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     cells = [cell for cell in cells if "parameters" not in cell["metadata"].get("tags", [])]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    modules = [name for source in code for name in _imports(source)]
     digest = hashlib.sha256("\0".join("".join(cell["source"]) for cell in cells).encode())
-    for name in code_closure(modules, root):
-        content = (root / name).read_bytes()
+    for name, content in needed_code(code, notebook.parents[1]).items():
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def code_closure(modules: list[str], root: Path) -> list[str]:
+def needed_code(sources: Iterable[str], root: Path) -> dict[str, bytes]:
+    """What Python sources need of each file of their closure: its content by its path relative to `root`.
+
+    That is each file but for functions and classes at the top of a module that no needed code names: another
+    notebook's figure may change. A name is an identifier that is read, an attribute, or a word in a string or in a
+    file that is no Python (workers, rules and templates have functions as words), but none in a docstring. Whose name
+    it is does not matter, so that rather too much is needed than too little. What is decorated is needed: its
+    decorator may keep it.
+    """
+    sources = list(sources)
+    files = code_closure(set[str]().union(*map(_imports, sources)), root)
+    contents = {file: (root / file).read_bytes() for file in files}
+    parts = {file: _parts(content.decode()) for file, content in contents.items() if file.endswith(".py")}
+    waiting = [part for of_file in parts.values() for part in of_file if part.defines]
+    newly = [part for of_file in parts.values() for part in of_file if not part.defines]
+    newly += [part for source in sources for part in _parts(source)]
+    names = {word for file in files if file not in parts for word in WORD.findall(contents[file].decode())}
+    while newly:
+        names.update(*(part.names for part in newly))
+        newly = [part for part in waiting if part.defines in names]
+        waiting = [part for part in waiting if part.defines not in names]
+    needed = {
+        file: [part.text for part in parts[file] if part.defines in names or not part.defines]
+        for file in parts
+    }
+    return contents | {file: "".join(texts).encode() for file, texts in needed.items()}
+
+
+def code_closure(modules: Iterable[str], root: Path) -> list[str]:
     """Files (relative to `root`, sorted) of the modules and of all own modules they import, however deep.
 
     Files beside a module, or in data/ beside it, whose names stand quoted in it belong to it (C sources, templates,
@@ -50,7 +79,31 @@ def code_closure(modules: list[str], root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in found)
 
 
-def _imports(source: str) -> set[str]:
+@dataclass(frozen=True)
+class Part:
+    """A statement at the top of a module, with the comments before it: what it defines, and what it names.
+
+    defines: of an undecorated function or class its name; "" for what is run when the module is imported.
+    """
+
+    text: str
+    defines: str
+    names: frozenset[str]
+
+
+# Notebooks share most of their modules, so that these two are asked for the same source again and again.
+@cache
+def _parts(source: str) -> tuple[Part, ...]:
+    lines, start, parts = source.splitlines(keepends=True), 0, []
+    for node in ast.parse(source).body:
+        defined = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.decorator_list
+        text, start = "".join(lines[start : node.end_lineno]), node.end_lineno
+        parts.append(Part(text, node.name if defined else "", frozenset(_names(node))))
+    return tuple(parts)
+
+
+@cache
+def _imports(source: str) -> frozenset[str]:
     """Own modules that a source may import: `from package import module` and `from module import name` look alike."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -58,7 +111,21 @@ def _imports(source: str) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] in OWN_PACKAGES}
+    return frozenset(name for name in names if name.split(".")[0] in OWN_PACKAGES)
+
+
+def _names(statement: ast.stmt) -> Iterator[str]:
+    nodes = list(ast.walk(statement))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.name.rpartition(".")[2]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield from WORD.findall(node.value)
 
 
 def _file_of(module: str, root: Path) -> Path | None:
