@@ -5,14 +5,22 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.kernels.library import Sequences, native_library, of_shape, run_shared
+from cmgan.kernels.library import Sequences, native_library, of_shape, padded, run_shared
 
 SOURCE = "attention.c"
+HEAD_WIDTH = 4  # the source takes widths of a head that are multiples of this
 
 
 def definitions(channels: int, heads: int) -> tuple[str, ...]:
     """What the source must be compiled with for these sizes."""
-    return f"HEADS={heads}", f"D={channels // heads}"
+    width = channels // heads
+    return f"HEADS={heads}", f"D={width + -width % HEAD_WIDTH}"
+
+
+def padded_heads(array: Tensor, heads: int, axis: int) -> Tensor:
+    """The array, whose `axis` holds so many heads, with zeros behind each, up to a width that the source takes."""
+    parts = array.unflatten(axis, (heads, array.shape[axis] // heads))
+    return padded(parts, axis + 1, multiple=HEAD_WIDTH).flatten(axis, axis + 1)
 
 
 class Attention(Function):

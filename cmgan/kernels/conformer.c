@@ -5,7 +5,8 @@
  *     out = gate(W1 f(c) + b1): values times sigmoid of gates, the two halves of a row,
  *     out = x + dropout(W1 f(c) + b1), or the same without dropout and x,
  * where f is layer norm, swish of a batch norm, or the identity. Layer norm is without scale and shift, dropout without
- * its factor 1 / (1 - rate): the caller folds them into weights.
+ * its factor 1 / (1 - rate): the caller folds them into weights. Widths are multiples of LANES: zeros behind c, x and in
+ * weights fill others up. Layer norm and the numbers of dropout's elements are those without the padding.
  *
  * The backward passes need the inputs only: the rest is computed again, dropout's decisions as well. Whether element
  * number i of a layer is kept follows from a hash of i and the layer's two seeds, so that blocks may be taken in any
@@ -26,12 +27,13 @@ typedef struct {
     const float *weight, *bias, *back;
 } Linear;
 
-/* second.weight and centre are null where there is no second layer and no batch norm, (c - centre) scale + shift. */
+/* second.weight and centre are null where there is no second layer and no batch norm, (c - centre) scale + shift.
+ * channels: how many of c are no padding under layer norm, and of the result under dropout. */
 typedef struct {
     Linear first, second;
     const float *centre, *scale, *shift;
     Dropout dropout;
-    int64_t tokens, normed, gated;
+    int64_t tokens, channels, normed, gated;
 } Step;
 
 /* Wellons' lowbias32, an integer hash, with a seed before and one between its rounds, of elements first, first + 1, ...
@@ -66,12 +68,6 @@ static void swish_dropout_backward(float *x, float *grad, int64_t n, int64_t fir
         store(grad + i, where(keep, load(grad + i) * (gate + bend), splat(0)));
         store(x + i, where(keep, value, splat(0)));
     }
-}
-
-/* out <- x (0 where null) + step where kept */
-static void add_dropout(const float *x, const float *step, float *out, int64_t n, int64_t first, Dropout at) {
-    for (int64_t i = 0; i < n; i += LANES)
-        store(out + i, (x ? load(x + i) : splat(0)) + where(kept(first + i, at), load(step + i), splat(0)));
 }
 
 /* out = W x + b */
@@ -136,14 +132,22 @@ static void batch_norm_swish_backward(const Step *at, const float *c, int64_t ro
 
 /* f(c), and the inverse deviations of layer norm. */
 static const float *input_of(const Step *at, const float *c, int64_t rows, float *in, float *inverse) {
-    if (at->normed) normalise(c, at->first.inputs, rows, in, inverse);
+    if (at->normed) normalise(c, at->first.inputs, at->channels, rows, in, inverse);
     if (at->centre) batch_norm_swish(at, c, rows, in);
     return at->normed || at->centre ? in : c;
 }
 
 /* Elements of the hidden layer are numbered for dropout row after row, then those of the result. */
 static int64_t result_number(const Step *at, int64_t row) {
-    return at->second.weight ? at->tokens * at->second.inputs + row * at->second.outputs : row * at->first.outputs;
+    return (at->second.weight ? at->tokens * at->second.inputs : 0) + row * at->channels;
+}
+
+/* out <- x (0 where null) + what was added where kept, for `rows` rows of m from `row` on */
+static void add_dropout(const Step *at, const float *x, const float *added, int64_t m, int64_t row, int64_t rows,
+                        float *out) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = r * m, number = result_number(at, row + r); i < (r + 1) * m; i += LANES, number += LANES)
+            store(out + i, (x ? load(x + i) : splat(0)) + where(kept(number, at->dropout), load(added + i), splat(0)));
 }
 
 /* Arrays c, x, out; with a second layer x is c. Tokens first .. last - 1, here and below. Returns 0, or 1 when memory
@@ -166,7 +170,7 @@ int step(void *const *arrays, const void *layer, int64_t first, int64_t last) {
             affine(&at->second, hidden, rows, added);
         }
         const float *result = at->second.weight ? added : hidden;
-        if (x) add_dropout(x + row * m, result, out + row * m, rows * m, result_number(at, row), at->dropout);
+        if (x) add_dropout(at, x + row * m, result, m, row, rows, out + row * m);
     }
     free(in);
     return 0;
@@ -189,7 +193,7 @@ int step_backward(void *const *arrays, const void *layer, int64_t first, int64_t
         const float *skip = grad_out + row * (at->gated ? h / 2 : m), *grad = skip;
         if (at->second.weight || at->gated) affine(&at->first, from, rows, hidden);
         if (at->dropout.threshold) {
-            add_dropout(NULL, grad, kept_grad, rows * m, result_number(at, row), at->dropout);
+            add_dropout(at, NULL, grad, m, row, rows, kept_grad);
             grad = kept_grad;
         }
         if (at->second.weight) {
@@ -205,7 +209,8 @@ int step_backward(void *const *arrays, const void *layer, int64_t first, int64_t
         add_gradients(&at->first, from, grad, rows, sums);
         affine_back(&at->first, grad, rows, at->normed ? grad_in : grad_c + row * n);
         if (at->normed)
-            normalise_backward(grad_in, in, inverse, at->second.weight ? skip : NULL, n, rows, grad_c + row * n);
+            normalise_backward(grad_in, in, inverse, at->second.weight ? skip : NULL, n, at->channels, rows,
+                               grad_c + row * n);
         if (at->centre) batch_norm_swish_backward(at, c + row * n, rows, grad_c + row * n, more_sums);
     }
     free(in);

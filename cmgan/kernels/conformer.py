@@ -1,6 +1,7 @@
 """Steps of a conformer block as compiled functions (`conformer.c`): float32 on the CPU, x (…, C).
 
-Each keeps its inputs only and computes the rest again in the backward pass.
+Each keeps its inputs only and computes the rest again in the backward pass. Zeros fill widths up to what the source
+takes, and are cut off the result.
 """
 
 import ctypes
@@ -11,29 +12,47 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from cmgan.kernels.dropout import draw_seeds, threshold_of
-from cmgan.kernels.library import Sequences, integers, native_library, of_shape, pointer, pointers, run_shared
+from cmgan.kernels.library import (
+    Sequences,
+    integers,
+    native_library,
+    of_shape,
+    padded,
+    pointer,
+    pointers,
+    run_shared,
+    without_padding,
+)
 
 SOURCE = "conformer.c"
 
 
 def feed_forward(x: Tensor, norm: nn.LayerNorm, wide: nn.Linear, narrow: nn.Linear, rate: float) -> Tensor:
-    """x + ½ · dropout(W₂ · dropout(swish(W₁ · norm(x) + b₁)) + b₂), dropout at `rate`."""
-    kept = 1 - rate
-    first = wide.weight * norm.weight, wide.bias + wide.weight @ norm.bias
-    second = narrow.weight * (0.5 / kept**2), narrow.bias * (0.5 / kept)
-    return _Step.apply(x, None, rate, True, False, *first, *second)
+    """x + ½ · dropout(W₂ · dropout(swish(W₁ · norm(x) + b₁)) + b₂), dropout at `rate`.
+
+    The hidden layer's width is a multiple of 16: its padding would change which of its elements are dropped.
+    """
+    kept, width = 1 - rate, x.shape[-1]
+    first = padded(wide.weight * norm.weight, 1), wide.bias + wide.weight @ norm.bias
+    second = padded(narrow.weight * (0.5 / kept**2), 0), padded(narrow.bias * (0.5 / kept), 0)
+    return without_padding(_Step.apply(padded(x, -1), None, rate, width, True, False, *first, *second), width)
 
 
 def normed_linear(
     x: Tensor, norm: nn.LayerNorm, weight: Tensor, bias: Tensor | float = 0.0, gated: bool = False
 ) -> Tensor:
     """W · norm(x) + b: (…, C) → (…, M); gated: values times sigmoid of gates, the two halves of that, (…, M / 2)."""
-    return _Step.apply(x, None, 0.0, True, gated, weight * norm.weight, bias + weight @ norm.bias)
+    halves = 2 if gated else 1
+    width, outputs = x.shape[-1], len(weight) // halves
+    weight, bias = weight * norm.weight, bias + weight @ norm.bias
+    weight, bias = (padded(one.unflatten(0, (halves, outputs)), 1) for one in (weight, bias))
+    first = padded(weight.flatten(0, 1), 1), bias.flatten()
+    return without_padding(_Step.apply(padded(x, -1), None, 0.0, width, True, gated, *first), outputs)
 
 
 def added_linear(x: Tensor, c: Tensor, weight: Tensor, bias: Tensor, rate: float) -> Tensor:
     """x + dropout(W · c + b): x (…, C), c (…, M), dropout at `rate`."""
-    return _Step.apply(c, x, rate, False, False, weight / (1 - rate), bias / (1 - rate))
+    return _added(x, c, rate, weight / (1 - rate), bias / (1 - rate))
 
 
 def added_linear_of_batch_norm(
@@ -43,8 +62,23 @@ def added_linear_of_batch_norm(
 
     mean, variance: those of c, through which the gradient flows too, in training; else the running ones.
     """
-    batch_norm = norm.weight, norm.bias, mean, torch.rsqrt(variance + norm.eps), norm.training
-    return _Step.apply(c, x, 0.0, False, False, weight, bias, None, None, *batch_norm)
+    of_channels = norm.weight, norm.bias, mean, torch.rsqrt(variance + norm.eps)
+    batch_norm = *(padded(one, 0) for one in of_channels), norm.training
+    return _added(x, c, 0.0, weight, bias, None, None, *batch_norm)
+
+
+def _added(
+    x: Tensor, c: Tensor, rate: float, weight: Tensor, bias: Tensor, *more: Tensor | bool | None
+) -> Tensor:
+    width, first = x.shape[-1], (padded(weight, 0, 1), padded(bias, 0))
+    added = _Step.apply(padded(c, -1), padded(x, -1), rate, width, False, False, *first, *more)
+    return without_padding(added, width)
+
+
+def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Each channel with its own kernel along axis 1 or 2 of (B, T, F, C): as `DepthwiseConv` says, of any width."""
+    found = DepthwiseConv.apply(padded(x, -1), padded(weight, 0), padded(bias, 0), axis)
+    return tuple(without_padding(one, x.shape[-1]) for one in found)
 
 
 class DepthwiseConv(Function):
@@ -98,7 +132,7 @@ class _Layers(ctypes.Structure):
         ("second", _Linear),
         *pointers("centre", "scale", "shift"),
         ("dropout", _Dropout),
-        *integers("tokens", "normed", "gated"),
+        *integers("tokens", "channels", "normed", "gated"),
     ]
 
 
@@ -109,6 +143,7 @@ class _Depthwise(ctypes.Structure):
 class _Step(Function):
     """One of the steps that `conformer.c` begins with: c (…, N), x shaped as the result, two layers, batch norm.
 
+    channels: those of c under layer norm, and of the result under dropout, that are no padding.
     of_batch: mean and inverse deviation are those of c itself, through which the gradient flows.
     """
 
@@ -118,6 +153,7 @@ class _Step(Function):
         c: Tensor,
         x: Tensor | None,
         rate: float,
+        channels: int,
         normed: bool,
         gated: bool,
         w1: Tensor,
@@ -138,7 +174,7 @@ class _Step(Function):
         if gamma is not None:
             norm = tuple(of_shape(one, width) for one in (mean, gamma * deviation, beta, deviation))
         seeds = draw_seeds().tolist() if rate else (0, 0)
-        ctx.options = (*seeds, threshold_of(rate)), normed, gated
+        ctx.options = (*seeds, threshold_of(rate)), channels, normed, gated
         ctx.of_batch, ctx.has_x = of_batch, x is not None
         ctx.save_for_backward(c, *first, *second, *norm)
         outputs = len(w1 if w2 is None else w2)
@@ -160,7 +196,7 @@ class _Step(Function):
         library, inputs = native_library(SOURCE), (c, grad_out, grad_c)
         sums = run_shared(library, "step_backward", inputs, layers, layers.tokens, (sum(sizes),)).split(sizes)
         grad_w1, grad_b1, *more = map(Tensor.view_as, sums, parameters)
-        grads = grad_c, grad_out if ctx.has_x else None, None, None, None, grad_w1, grad_b1
+        grads = grad_c, grad_out if ctx.has_x else None, None, None, None, None, grad_w1, grad_b1
         if norm[0] is None:
             return *grads, *more
         (mean, scale, _, deviation), (grad_beta, grad_scale) = norm, more
@@ -184,6 +220,7 @@ def _layers(
     second: list[Tensor | None],
     norm: list[Tensor | None],
     dropout: tuple[int, int, int],
+    channels: int,
     normed: bool,
     gated: bool,
 ) -> _Layers:
@@ -191,4 +228,5 @@ def _layers(
         _Linear() if arrays[0] is None else _Linear(*arrays[0].shape, *map(pointer, arrays))
         for arrays in (first, second)
     )
-    return _Layers(*linears, *map(pointer, norm[:3]), _Dropout(*dropout), c[..., 0].numel(), normed, gated)
+    tokens = c[..., 0].numel()
+    return _Layers(*linears, *map(pointer, norm[:3]), _Dropout(*dropout), tokens, channels, normed, gated)

@@ -7,13 +7,25 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from cmgan.kernels.library import integers, native_library, of_shape, run_shared
+from cmgan.kernels.library import integers, native_library, of_shape, padded, run_shared, without_padding
 
 SOURCE = "dense_net.c"
 CHUNK = 64  # as there
 NORM_EPSILON = 1e-5
 # Three taps to the four factors of Winograd's F(2, 3), see the C source.
 TO_FACTORS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """`CausalConv` of any width."""
+    out = CausalConv.apply(padded(x, 1), padded(weight, 0, 1), padded(bias, 0), dilation)
+    return without_padding(out, len(weight), 1)
+
+
+def norm_prelu(x: Tensor, gamma: Tensor, beta: Tensor, slope: Tensor) -> Tensor:
+    """`NormPrelu` of any width."""
+    out = NormPrelu.apply(padded(x, 1), *(padded(one, 0) for one in (gamma, beta, slope)))
+    return without_padding(out, x.shape[1], 1)
 
 
 class CausalConv(Function):

@@ -24,9 +24,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 FOLDER = Path(__file__).parent
-LANES = 16  # the sources take widths that are multiples of this
+LANES = 16  # the sources take widths that are multiples of this; `padded` makes others such
 FLAGS = (
     "-O3",
     "-march=native",
@@ -57,18 +58,14 @@ def torch_only(*sources: str) -> Iterator[None]:
         _left_out.reset(token)
 
 
-def takes(x: Tensor, source: str, *widths: int, definitions: tuple[str, ...] = ()) -> bool:
+def takes(x: Tensor, source: str, definitions: tuple[str, ...] = ()) -> bool:
     """Whether the functions of a C file take x: float32 on the CPU without autocast, outside `torch_only`.
 
-    Its numbers of channels must be multiples of LANES, and the file must compile; where not, that is logged once.
+    The file must compile; where it does not, that is logged once.
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return False
     if torch.compiler.is_compiling() or source in _left_out.get():
-        return False
-    odd = next((width for width in widths if width % LANES), None)
-    if odd is not None:
-        _warn_of(odd)
         return False
     return native_library(source, *definitions) is not None
 
@@ -128,6 +125,20 @@ def run_shared(
     if work.failed:
         raise MemoryError(f"{function} over {count} items: use a shorter crop or free memory")
     return totals.sum(0)
+
+
+def padded(array: Tensor, *axes: int, multiple: int = LANES) -> Tensor:
+    """The array with zeros behind it along some axes, up to the next multiple: what kernels take of any width."""
+    for axis in axes:
+        if missing := -array.shape[axis] % multiple:
+            after = len(array.shape[axis:]) - 1 if axis >= 0 else -axis - 1
+            array = functional.pad(array, (*(0, 0) * after, 0, missing))
+    return array
+
+
+def without_padding(array: Tensor, width: int, axis: int = -1) -> Tensor:
+    """The first `width` of an axis."""
+    return array if array.shape[axis] == width else array.narrow(axis, 0, width)
 
 
 def of_shape(array: Tensor, *shape: int) -> Tensor:
@@ -192,15 +203,6 @@ class Sequences(ctypes.Structure):
         if axis == 1:
             return cls(batch * bins, bins, frames * bins, 1, frames, bins)
         return cls(batch * frames, 1, bins, 0, bins, 1)
-
-
-@lru_cache(maxsize=32)
-def _warn_of(width: int) -> None:
-    _log.warning(
-        "%d channels run in torch, slower and with more memory (the kernels take a multiple of %d)",
-        width,
-        LANES,
-    )
 
 
 def _on_team(take_shares: Callable[..., None], work: _Work) -> None:

@@ -90,28 +90,40 @@ static void add_rows(const float *a, int64_t n, int64_t rows, float *out) {
     }
 }
 
-/* Rows of x (rows, n) at mean 0 and variance 1 (but for 1e-5, as torch adds it), and their inverse deviations. */
-static void normalise(const float *x, int64_t n, int64_t rows, float *out, float *inverse) {
+/* x - mean, zero in lanes of padding: those from `channels` on; x lies at number c of its row. */
+static inline vec centred(const float *x, vec mean, int64_t c, int64_t channels) {
+    vec above = load(x + c) - mean;
+    for (int64_t i = channels > c ? channels - c : 0; i < LANES; i++) above[i] = 0;
+    return above;
+}
+
+/* Rows of x (rows, n) at mean 0 and variance 1 (but for 1e-5, as torch adds it), and their inverse deviations.
+ * The first `channels` of the n count, zeros lie behind them in x and out. */
+static void normalise(const float *x, int64_t n, int64_t channels, int64_t rows, float *out, float *inverse) {
     for (int64_t r = 0; r < rows; r++, x += n, out += n) {
         vec sum = {0}, squares = {0};
         for (int64_t c = 0; c < n; c += LANES) sum += load(x + c);
-        vec mean = splat(total(sum) / n);
-        for (int64_t c = 0; c < n; c += LANES) squares += (load(x + c) - mean) * (load(x + c) - mean);
-        inverse[r] = 1 / sqrtf(total(squares) / n + 1e-5f);
-        for (int64_t c = 0; c < n; c += LANES) store(out + c, (load(x + c) - mean) * inverse[r]);
+        vec mean = splat(total(sum) / channels);
+        for (int64_t c = 0; c < n; c += LANES) {
+            vec above = centred(x, mean, c, channels);
+            squares += above * above;
+        }
+        inverse[r] = 1 / sqrtf(total(squares) / channels + 1e-5f);
+        for (int64_t c = 0; c < n; c += LANES) store(out + c, centred(x, mean, c, channels) * inverse[r]);
     }
 }
 
-/* out <- skip, where not null, + the gradient of what was normalised, from grad, that of the result `normed`. */
+/* out <- skip, where not null, + the gradient of what was normalised, from grad, that of the result `normed`; what it
+ * leaves in lanes of padding means nothing. */
 static void normalise_backward(const float *grad, const float *normed, const float *inverse, const float *skip,
-                               int64_t n, int64_t rows, float *out) {
+                               int64_t n, int64_t channels, int64_t rows, float *out) {
     for (int64_t r = 0; r < rows; r++, grad += n, normed += n, out += n) {
         vec sum = {0}, along = {0};
         for (int64_t c = 0; c < n; c += LANES) {
             sum += load(grad + c);
             along += load(grad + c) * load(normed + c);
         }
-        vec mean = splat(total(sum) / n), slope = splat(total(along) / n);
+        vec mean = splat(total(sum) / channels), slope = splat(total(along) / channels);
         for (int64_t c = 0; c < n; c += LANES) {
             vec start = skip ? load(skip + r * n + c) : splat(0);
             store(out + c, start + (load(grad + c) - mean - load(normed + c) * slope) * inverse[r]);

@@ -61,7 +61,7 @@ class FeedForwardStep(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         net, norm = self.fn["fn"]["net"], self.fn["norm"]
         wide, swish, dropout, narrow, last_dropout = net
-        if takes(x, conformer.SOURCE, x.shape[-1]):
+        if takes(x, conformer.SOURCE):
             return conformer.feed_forward(x, norm, wide, narrow, dropout.rate)
         seeds = draw_seeds() if dropout.rate else None
         hidden = dropout(swish(wide(norm(x))), seeds)
@@ -136,14 +136,14 @@ class AttentionStep(nn.Module):
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
         channels = x.shape[-1]
-        compiled = takes(x, conformer.SOURCE, channels) and takes(
-            x, attention.SOURCE, definitions=attention.definitions(channels, HEADS)
-        )
-        if compiled:
-            qkv = conformer.normed_linear(x, self.norm, self.fn.input_weight())
-            attended = attention.Attention.apply(qkv, self.fn.table(x.shape[axis]), axis)
-            to_out = self.fn.to_out
-            return conformer.added_linear(x, attended, to_out.weight, to_out.bias, self.dropout.rate)
+        definitions = attention.definitions(channels, HEADS)
+        if takes(x, conformer.SOURCE) and takes(x, attention.SOURCE, definitions):
+            to_out, heads = self.fn.to_out, attention.padded_heads
+            qkv = conformer.normed_linear(x, self.norm, heads(self.fn.input_weight(), 3 * HEADS, 0))
+            table = heads(self.fn.table(x.shape[axis]), 1, 0)
+            attended = attention.Attention.apply(qkv, table, axis)
+            weight = heads(to_out.weight, HEADS, 1)
+            return conformer.added_linear(x, attended, weight, to_out.bias, self.dropout.rate)
         sequences = x.transpose(1, 2) if axis == 1 else x
         attended = self.fn(self.norm(sequences.flatten(0, 1))).view(sequences.shape)
         return x + self.dropout(attended.transpose(1, 2) if axis == 1 else attended)
@@ -185,10 +185,10 @@ class ConvolutionStep(nn.Module):
     def forward(self, x: Tensor, axis: int) -> Tensor:
         norm, _, widen, gate, depthwise, batch_norm, swish, narrow = self.net
         w_wide, w_narrow = widen.weight.squeeze(-1), narrow.weight.squeeze(-1)
-        if type(batch_norm) is nn.BatchNorm1d and takes(x, conformer.SOURCE, x.shape[-1]):
+        if type(batch_norm) is nn.BatchNorm1d and takes(x, conformer.SOURCE):
             gated = conformer.normed_linear(x, norm, w_wide, widen.bias, gated=True)
             conv = depthwise.conv
-            mixed, mean, variance = conformer.DepthwiseConv.apply(gated, conv.weight, conv.bias, axis)
+            mixed, mean, variance = conformer.depthwise_conv(gated, conv.weight, conv.bias, axis)
             if batch_norm.training:
                 _note_statistics(batch_norm, mean, variance, mixed[..., 0].numel())
             else:

@@ -16,9 +16,9 @@ class TSCNet(nn.Module):
     """Compressed noisy spectrum (B, 2, T, F) → estimated real and imaginary part, (B, 1, T, F) each.
 
     num_channel: width C, a multiple of 4; num_features: odd number of bins F; dropout: rate in attention output and
-    feed-forward. On the CPU in float32, at widths that are multiples of 16, compiled kernels do the work: same
-    numbers, a third of the time and of the memory or less (`cmgan.kernels.torch_only` leaves them out). The process
-    keeps the memory that it frees (`cmgan.memory`).
+    feed-forward. On the CPU in float32 compiled kernels do the work: same numbers, a third of the time and of the
+    memory or less (`cmgan.kernels.torch_only` leaves them out); a width that is no multiple of 16 costs as much as
+    the next one that is. The process keeps the memory that it frees (`cmgan.memory`).
     Source: paper arXiv 2209.11112, section III; sizes and state-dict names are public code facts.
     """
 
@@ -65,8 +65,8 @@ class TwoStageBlock(nn.Module):
 def causal_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """Convolution with zero frames before and one zero bin on both sides: (B, C, T, F) → (B, C', T, F)."""
     weight, dilation = conv.weight, conv.dilation[0]
-    if takes(x, dense_net.SOURCE, *weight.shape[:2]):
-        return dense_net.CausalConv.apply(x, weight, conv.bias, dilation)
+    if takes(x, dense_net.SOURCE):
+        return dense_net.causal_conv(x, weight, conv.bias, dilation)
     # Padding at both ends and cutting the last frames off again saves a padded copy of the input.
     before = (weight.shape[2] - 1) * dilation
     out = functional.conv2d(x, weight, conv.bias, padding=(before, 1), dilation=(dilation, 1))
@@ -75,8 +75,8 @@ def causal_conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, prelu: nn.PReLU) -> Tensor:
     """Instance norm, then PReLU: (B, C, T, F) → same."""
-    if takes(x, dense_net.SOURCE, x.shape[1]):
-        return dense_net.NormPrelu.apply(x, norm.weight, norm.bias, prelu.weight)
+    if takes(x, dense_net.SOURCE):
+        return dense_net.norm_prelu(x, norm.weight, norm.bias, prelu.weight)
     return prelu(norm(x))
 
 

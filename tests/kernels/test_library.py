@@ -1,12 +1,13 @@
 """Which inputs the compiled kernels take, and what is said where they take none."""
 
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from cmgan.kernels import conformer, library, takes, torch_only
@@ -26,23 +27,24 @@ def test_float32_on_the_cpu_is_taken_outside_of_autocast_and_of_the_switch() -> 
     x = torch.zeros(3, 16)
     if library.native_library(conformer.SOURCE) is None:
         pytest.skip("no C compiler: nothing is taken")
-    assert takes(x, conformer.SOURCE, 16, 32)
-    assert not takes(x.double(), conformer.SOURCE, 16)
-    assert not takes(x.to("meta"), conformer.SOURCE, 16)
-    assert not takes(x, conformer.SOURCE, 16, 24)
+    assert takes(x, conformer.SOURCE)
+    assert not takes(x.double(), conformer.SOURCE)
+    assert not takes(x.to("meta"), conformer.SOURCE)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not takes(x, conformer.SOURCE, 16)
+        assert not takes(x, conformer.SOURCE)
     with torch_only():
-        assert not takes(x, conformer.SOURCE, 16)
-    assert takes(x, conformer.SOURCE, 16)
+        assert not takes(x, conformer.SOURCE)
+    assert takes(x, conformer.SOURCE)
 
 
-def test_a_width_without_a_kernel_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    library._warn_of.cache_clear()
-    with caplog.at_level(logging.WARNING):
-        ConformerBlock(24, 0.0, axis=1)(torch.randn(1, 3, 3, 24))
-    assert "24 channels run in torch" in caplog.text
-    assert "multiple of 16" in caplog.text
+@given(width=st.integers(0, 40), axis=st.sampled_from([0, 1, -1, -2]), multiple=st.sampled_from([4, 16]))
+def test_padding_ends_at_a_multiple_and_is_cut_off_again(width: int, axis: int, multiple: int) -> None:
+    array = torch.randn(3, 3).index_select(axis, torch.arange(width) % 3)
+    filled = library.padded(array, axis, multiple=multiple)
+    assert filled.shape[axis] % multiple == 0
+    assert filled.shape[axis] - width < multiple
+    assert filled.count_nonzero() == array.count_nonzero()
+    torch.testing.assert_close(library.without_padding(filled, width, axis), array, rtol=0, atol=0)
 
 
 def test_a_source_is_compiled_once_and_found_again(empty_cache: Path) -> None:
