@@ -132,8 +132,8 @@ def repeats_finding() -> str:
     return _paragraph(
         f"{len(pairs)} trainings, each made twice, end {apart.mean():.3f} apart in PESQ on average, at most "
         f"{apart.max():.3f}; after the first epoch of {len(first)} trunks it was {(again - first).abs().max():.3f} "
-        f"at most. Seeds of one recipe have a standard deviation of {of_seeds:.2f} (mean of "
-        f"{twice.groupby(keys[:2]).ngroups} recipes, {twice['seed'].nunique()} seeds each)."
+        f"at most. Seeds have a pooled standard deviation of {of_seeds:.2f} ("
+        f"{twice.groupby(keys[:2]).ngroups} trunks and branches, {twice['seed'].nunique()} seeds each)."
     )
 
 

@@ -46,7 +46,7 @@ def diagnose(
         Path | None,
         typer.Option(
             help="report/claims.csv of a run of the study: what became of the claims that causes rest on. "
-            "Default: the reference run's, where it is there."
+            "Default: those of all kept runs together, where they are there."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
@@ -76,7 +76,7 @@ def diagnose(
             # Clips are small: threads would spend their time waiting for one another.
             torch.set_num_threads(1)
             code = [recordings_finding(recordings, weights), *code]
-        table = verdicts or _reference_table()
+        table = verdicts or _kept_claims()
         judged = causes.verdicts_in(table) if table else {}
         runs = read_runs(logs) if logs else [make_log("code alone" if model_code else "recordings alone")]
     diagnoses = [causes.diagnose(run, weights, code) for run in runs]
@@ -90,14 +90,11 @@ def diagnose(
         raise typer.Exit(Outcome.INCOMPLETE)
 
 
-def _reference_table() -> Path | None:
-    """claims.csv of the study's own reference run; None outside a checkout that has it."""
-    from cmgan.study.paths import run_folder
+def _kept_claims() -> Path | None:
+    """claims.csv of all kept runs together; None outside a checkout that has it."""
+    from cmgan.study.paths import KEPT_CLAIMS, repository_root
 
-    try:
-        path = run_folder("reference") / "report" / "claims.csv"
-    except FileNotFoundError:
-        return None
+    path = repository_root() / KEPT_CLAIMS
     return path if path.is_file() else None
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cmgan.study.arms import ARMS
 
+KEPT_CLAIMS = Path("results") / "replication" / "claims.csv"  # verdicts over the seeds of all kept runs
+
 
 def repository_root() -> Path:
     """The checkout's folder: the working folder or the first one above it with notebooks/Snakefile.

@@ -19,8 +19,8 @@ from cmgan.study.claims.effects import Effect, effect_of_seeds
 from cmgan.study.claims.rules import Rule
 from cmgan.study.claims.words import power
 from cmgan.study.figure_files import draw
-from cmgan.study.run_results import keep_files
-from cmgan.study.wording import bounds, markdown_table, mean_in_words, number
+from cmgan.study.run_results import keep_files, keep_manifest
+from cmgan.study.wording import bounds, in_words, markdown_table, mean_in_words, number
 from data_prep.whole_files import write_table, write_text
 
 LOGS = ("config.json", "epochs.csv", "validation.csv")
@@ -37,9 +37,10 @@ class Judged:
 
 
 def keep(run: Path, folder: Path) -> None:
-    """Copy the logs of finished trainings, and the noisy scores, from a run's folder: no network, no recording."""
+    """Copy logs of finished trainings, noisy scores and manifest from a run's folder: no network, no recording."""
     finished = [network.parent.name for network in run.glob("training/*/generator.pt")]
     keep_files(run, folder, ["noisy.csv", *(f"training/{name}/{log}" for name in finished for log in LOGS)])
+    keep_manifest(run, folder)
 
 
 def tables_and_figure(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, Figure]:
@@ -107,8 +108,7 @@ def summary(folder: Path, plan: BranchPlan) -> str:
     utterances = len(pd.read_csv(folder / "noisy.csv"))
     answer = branches_in_words(ends, _noisy(folder))
     if judged:
-        verdicts = ", ".join(f"{one.prediction.id} **{one.verdict}**" for one in judged)
-        answer = f"{answer} By the plan's rules: {verdicts}.".lstrip()
+        answer = f"{answer} By the plan's rules: {_verdicts_in_words(judged)}.".lstrip()
     parts = [
         f"# {plan.title}",
         answer,
@@ -119,6 +119,7 @@ def summary(folder: Path, plan: BranchPlan) -> str:
         *(["## Predictions", predictions_markdown(judged)] if judged else []),
         "## Branches",
         endpoints_markdown(ends),
+        _untrained(plan, ends),
         *_power_part(folder, judged, len(plan.seeds)),
     ]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
@@ -197,6 +198,21 @@ def endpoints_markdown(ends: pd.DataFrame) -> str:
         )
         rows.append((f"`{trunk}`", name, len(branch), pesq, beside, gain, inconsistency))
     return markdown_table(columns, rows)
+
+
+def _verdicts_in_words(judged: Sequence[Judged]) -> str:
+    """`B1, B2 and B4 **supported**; B3 **refuted**`."""
+    verdicts = dict.fromkeys(one.verdict for one in judged)
+    named = ([one.prediction.id for one in judged if one.verdict == verdict] for verdict in verdicts)
+    return "; ".join(f"{in_words(ids)} **{verdict}**" for ids, verdict in zip(named, verdicts, strict=True))
+
+
+def _untrained(plan: BranchPlan, ends: pd.DataFrame) -> str:
+    """Which branches of the plan were trained for no seed; "" where all were."""
+    trained = set(zip(ends["trunk"], ends["arm"], strict=True))
+    missing = [branch for branch in plan.branches if (branch.trunk, branch.arm) not in trained]
+    named = in_words([f"`{branch.trunk}` to `{branch.arm}`" for branch in missing]) if missing else ""
+    return f"Of the plan's branches {len(missing)} were not trained: {named}." if missing else ""
 
 
 def _power_part(folder: Path, judged: Sequence[Judged], seeds: int) -> list[str]:

@@ -31,7 +31,7 @@ class Clips:
     gains: Tensor
 
     def with_gain(self, gain: float) -> "Clips":
-        """The same clips as if the loader had applied `gain` to files that much quieter. ValueError unless > 0."""
+        """The same clips as if normalisation had applied `gain` to files that much quieter. ValueError unless > 0."""
         if not gain > 0 or not math.isfinite(gain):
             raise ValueError(f"gain is {gain:g}: use a positive number, 1 for files of RMS 1")
         return replace(self, gains=torch.full_like(self.gains, gain))
@@ -43,7 +43,7 @@ class Clips:
 
 
 def clips_of(pairs: Sequence[UtterancePair], seconds: float = 0.0) -> Clips:
-    """The middle `seconds` of every pair (0: as much as the shortest has), normalised as the public loader does.
+    """The middle `seconds` of every pair (0: as much as the shortest has), normalised as in public code.
 
     Lengths are cut to whole frames. Raises ValueError, naming the clip, for a silent or too short one.
     """
@@ -90,7 +90,7 @@ def recorded_pairs(folder: Path, limit: int = 0) -> list[UtterancePair]:
 
 
 def gains_of_files(folder: Path, limit: int = 0) -> np.ndarray:
-    """The gain that the loader applies to each noisy file, 1 / RMS (n,); silent files are left out.
+    """The gain that normalisation applies to each noisy file, 1 / RMS (n,); silent files are left out.
 
     limit and errors as in `recorded_pairs`; ValueError where every file is silent.
     """

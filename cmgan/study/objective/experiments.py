@@ -39,7 +39,7 @@ class Judge:
 
 @dataclass(frozen=True)
 class Setting:
-    """One objective to minimise: its name in tables, its recipe, the loader's gain (0: each file's own), its judge.
+    """One objective to minimise: its name in tables, its recipe, the gain (0: each file's own), its judge.
 
     `value` is what a sweep varies, else NaN.
     """

@@ -73,7 +73,7 @@ def best_scaling(weights: LossWeights, power: float, level: float, target_gain: 
 
     A waveform a·c has the compressed spectrum a^0.3·C, so the objective is (w_ri + w_mag)·P·(1 − a^0.3)² +
     w_time·A·|a − 1/g| with P the mean squared compressed magnitude (`power`), A the mean absolute sample (`level`) of
-    the clean speech at the normalised scale, and g the loader's gain (`target_gain`). Its minimum lies at the root of
+    the clean speech at the normalised scale, and g the gain (`target_gain`). Its minimum lies at the root of
     0.6·(w_ri + w_mag)·P·(a^-0.7 − a^-0.4) = w_time·A, or at 1/g where that is larger.
     """
     spectral = (weights.real_imaginary + weights.magnitude) * power

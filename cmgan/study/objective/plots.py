@@ -54,7 +54,7 @@ def objective_descent(frame: pd.DataFrame) -> Figure:
 
 
 def objective_doses(frame: pd.DataFrame) -> Figure:
-    """PESQ and gain at the minimum against the loader's gain and against the time loss's weight.
+    """PESQ and gain at the minimum against the normalisation's gain and against the time loss's weight.
 
     Columns: sweep (gain or time weight), value, clip, pesq, gain, predicted_gain; value NaN marks the minima of the
     normalised target (sweep "normalised") as the level to compare with.
@@ -62,7 +62,7 @@ def objective_doses(frame: pd.DataFrame) -> Figure:
     figure, grid = plt.subplots(2, 2, figsize=(TEXT_WIDTH, 3.9), sharey="row", sharex="col")
     best = frame[frame["sweep"] == "normalised"]
     sweeps = {
-        "gain": "gain that the loader applies (time weight 0.2)",
+        "gain": "gain of the normalisation (time weight 0.2)",
         "time weight": "weight of the time loss (each file's gain)",
     }
     for axes, (sweep, label) in zip(grid.T, sweeps.items(), strict=True):

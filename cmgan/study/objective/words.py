@@ -95,7 +95,7 @@ def clip_in_words(frame: pd.DataFrame) -> list[str]:
 
 
 def doses_in_words(ends: pd.DataFrame) -> list[str]:
-    """How the minimum moves with the loader's gain and the time loss's weight, and where the theory fails."""
+    """How the minimum moves with the normalisation's gain and the time loss's weight, and where the theory fails."""
     lines = []
     for kind, what in (("gain", "a gain of"), ("time_weight", "a time weight of")):
         rows = ends[(ends["part"] == SWEEP) & ends["setting"].str.startswith(f"{kind}=")]

@@ -52,7 +52,7 @@ class Profile(Budget):
     ]
     objective_sweep_seconds: Annotated[float, Setting("the same for doses and other objectives", least=0)]
     objective_targets: Annotated[list[str], Setting("time targets, each minimised from two starts")]
-    objective_gains: Annotated[list[float], Setting("gains that the loader applies")]
+    objective_gains: Annotated[list[float], Setting("gains of the normalisation")]
     objective_weights: Annotated[list[float], Setting("weights of the time loss, 0.2 in the public code")]
     objective_iterations: Annotated[int, Setting("iterations of every descent", least=10)]
     arms: Annotated[list[str], Setting("arms of the study, names in cmgan/study/arms.py")]

@@ -20,7 +20,7 @@ from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.minima import DESCENT, ends_of
 from cmgan.study.objective.plots import LEAST_OBJECTIVE, STYLE_OF
-from cmgan.study.paths import repository_root
+from cmgan.study.paths import KEPT_CLAIMS, repository_root
 from cmgan.study.wording import counted, in_words, number
 
 GOOD, PUBLISHED = "normalised_target", "published"
@@ -54,7 +54,7 @@ def _supported(claims: Sequence[str], where: str) -> str:
 
 def _kept_support() -> list[str]:
     """Which of the claims that ask for the repair the kept runs support, by results/replication/claims.csv."""
-    file = repository_root() / "results" / "replication" / "claims.csv"
+    file = repository_root() / KEPT_CLAIMS
     if not file.is_file():
         return []
     verdicts = pd.read_csv(file).drop_duplicates("claim").set_index("claim")["claim_verdict"]

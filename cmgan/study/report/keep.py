@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import nbformat
 import typer
 import yaml
 
@@ -15,7 +14,7 @@ from cmgan.study.comparison.evaluation import compare
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.run_notebook import NotebookFailedError, run_notebook
 from cmgan.study.report.figures import figure_frames
-from cmgan.study.report.kept_notebooks import keep_notebooks, publishable
+from cmgan.study.report.kept_notebooks import keep_notebook, keep_notebooks
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.run_access import finished_run
@@ -98,11 +97,9 @@ def comparison_again(folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as place, Path(os.devnull).open("w") as silent:
         executed = Path(place) / FROM_TABLES
         run_notebook(checkout / "notebooks" / FROM_TABLES, executed, given, silent)
-        notebook = publishable(
-            nbformat.read(executed, as_version=4), {f"{checkout}/": "", str(checkout): "."}
-        )
-    write_text(nbformat.writes(notebook) + "\n", folder / "notebooks" / FROM_TABLES)
-    return folder / "notebooks" / FROM_TABLES
+        kept = folder / "notebooks" / FROM_TABLES
+        names = sorted(file.name for file in kept.parent.glob("*.ipynb"))
+        return keep_notebook(executed, kept, {f"{checkout}/": "", str(checkout): "."}, names)
 
 
 def main(

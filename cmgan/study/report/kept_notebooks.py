@@ -28,15 +28,24 @@ def keep_notebooks(run: Path, folder: Path, seed: int, places: Mapping[str, str]
 
     seed: whose trainings and evaluations are kept, of all arms. places: what stands for each path of the machine.
     """
-    kept = []
-    for file in sorted((run / "notebooks").glob("*.ipynb")):
-        if file.stem.startswith(FOR_EACH_TRAINING) and not file.stem.endswith(f"-{seed}"):
-            continue
-        notebook = publishable(nbformat.read(file, as_version=4), places)
-        target = folder / "notebooks" / file.name
-        write_text(nbformat.writes(notebook) + "\n", target)
-        kept.append(target)
-    return kept
+    files = [
+        file
+        for file in sorted((run / "notebooks").glob("*.ipynb"))
+        if not file.stem.startswith(FOR_EACH_TRAINING) or file.stem.endswith(f"-{seed}")
+    ]
+    names = [file.name for file in files]
+    return [keep_notebook(file, folder / "notebooks" / file.name, places, names) for file in files]
+
+
+def keep_notebook(file: Path, target: Path, places: Mapping[str, str], names: Sequence[str]) -> Path:
+    """Write an executed notebook to `target`, fit to be published, with links to those that lie there: `names`."""
+    notebook = publishable(nbformat.read(file, as_version=4), places)
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
+        for each in FOR_EACH_TRAINING:
+            first = next((name for name in names if name.startswith(each)), f"{each}.ipynb")
+            cell.source = cell.source.replace(f"]({each}.ipynb", f"]({first}")
+    write_text(nbformat.writes(notebook) + "\n", target)
+    return target
 
 
 def publishable(notebook: NotebookNode, places: Mapping[str, str]) -> NotebookNode:

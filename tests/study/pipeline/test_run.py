@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,13 @@ def test_the_answer_of_a_run_is_what_its_notebooks_found_about_the_loss_and_the_
         (tmp_path / "notebooks").mkdir(exist_ok=True)
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "notebooks" / f"{name}.ipynb")
     assert answer(tmp_path) == ["The loss: It asks for it.", "The claims: 2 claims: 2 supported."]
+
+
+def test_the_answer_of_the_kept_default_run_counts_its_verdicts():
+    loss, networks, claims = answer(ROOT / "results" / "default")
+    assert loss.startswith("The loss: ")
+    assert networks.startswith("The networks: ")
+    assert re.fullmatch(r"The claims: 22 claims: \d+ supported \(.*\)\.", claims)
 
 
 def test_a_run_whose_notebooks_are_not_there_has_no_answer(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmgan.study.report.kept_notebooks import NOT_KEPT, WIDEST_PIXELS, publishable, shrunk
+from cmgan.study.report.kept_notebooks import NOT_KEPT, WIDEST_PIXELS, keep_notebooks, publishable, shrunk
 from tests.study.report.executed import executed_notebook
 
 new = nbformat.v4
@@ -87,3 +87,24 @@ def test_a_figure_that_is_small_already_is_left_as_it_is():
     grey = io.BytesIO()
     Image.new("1", (40, 30)).save(grey, format="PNG", optimize=True)
     assert shrunk(grey.getvalue()) == grey.getvalue()
+
+
+def test_a_link_to_a_notebook_of_one_training_leads_to_the_first_that_is_kept(tmp_path):
+    run = tmp_path / "run"
+    (run / "notebooks").mkdir(parents=True)
+    link = new.new_markdown_cell(
+        "See [training](04_training.ipynb) and [evaluation](05_evaluation.ipynb#finding)."
+    )
+    names = [
+        "02_silence_analysis",
+        "04_training-b-0",
+        "04_training-a-0",
+        "04_training-a-1",
+        "05_evaluation-a-0",
+    ]
+    for name in names:
+        nbformat.write(new.new_notebook(cells=[link]), run / "notebooks" / f"{name}.ipynb")
+    kept = keep_notebooks(run, tmp_path / "kept", 0, {})
+    assert {file.stem for file in kept} == {*names} - {"04_training-a-1"}
+    linked = "See [training](04_training-a-0.ipynb) and [evaluation](05_evaluation-a-0.ipynb#finding)."
+    assert all(nbformat.read(file, as_version=4).cells[0].source == linked for file in kept)
