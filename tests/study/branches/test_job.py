@@ -49,7 +49,7 @@ PLAN = BranchPlan(
 def trained(tmp_path_factory):
     """A run's folder with one trunk and its three branches, two steps each."""
     root = tmp_path_factory.mktemp("branches")
-    manifest = write_tiny_corpus(root, np.random.default_rng(0), utterances=6, held_out=2)
+    manifest = write_tiny_corpus(root / "data", np.random.default_rng(0), utterances=6, held_out=2)
     train_all(PLAN, manifest, root / "training", report=lambda _: None)
     return root
 
@@ -79,7 +79,7 @@ def test_a_branch_goes_on_where_its_trunk_stood(trained):
 
 
 def test_a_branch_under_the_trunks_own_recipe_is_the_trunk_trained_longer(trained, tmp_path):
-    trunk, stay = list(runs_of(PLAN, trained / "manifest.csv", trained / "training"))[:2]
+    trunk, stay = list(runs_of(PLAN, trained / "data" / "manifest.csv", trained / "training"))[:2]
     longer = dataclasses.replace(stay, output=tmp_path / "longer", name="longer", trunk=None)
     weights = [
         torch.load(folder / "generator.pt", weights_only=True)
@@ -100,7 +100,7 @@ def test_branches_of_one_trunk_see_the_same_crops_and_part_at_the_first_step(tra
 
 
 def test_a_branch_of_another_trunk_state_is_not_taken_for_this_one(trained):
-    run = list(runs_of(PLAN, trained / "manifest.csv", trained / "training"))[1]
+    run = list(runs_of(PLAN, trained / "data" / "manifest.csv", trained / "training"))[1]
     state = run.trunk / "state.pt"
     before = state.read_bytes()
     content = torch.load(state, weights_only=True)
@@ -111,7 +111,7 @@ def test_a_branch_of_another_trunk_state_is_not_taken_for_this_one(trained):
 
 
 def test_a_torn_trunk_is_named(trained, tmp_path):
-    run = list(runs_of(PLAN, trained / "manifest.csv", trained / "training"))[1]
+    run = list(runs_of(PLAN, trained / "data" / "manifest.csv", trained / "training"))[1]
     torn = tmp_path / "torn"
     torn.mkdir()
     (torn / "config.json").write_bytes((run.trunk / "config.json").read_bytes())
@@ -134,7 +134,7 @@ def test_recordings_scaled_to_an_rms_are_what_the_branch_trains_on(trained):
 
 
 def test_curves_are_of_the_test_speakers(trained, tmp_path):
-    items = read_manifest(trained / "manifest.csv")
+    items = read_manifest(trained / "data" / "manifest.csv")
     renamed = {"train": "train", "validation": "test"}
     splits = ["validation", *(renamed[item.split] for item in items[1:])]
     tested = [dataclasses.replace(item, split=split) for item, split in zip(items, splits, strict=True)]
@@ -147,11 +147,16 @@ def test_curves_are_of_the_test_speakers(trained, tmp_path):
 
 
 def test_a_kept_run_is_summed_up_from_its_files(trained, tmp_path):
-    noisy_scores(trained / "manifest.csv").to_csv(trained / "noisy.csv", index=False)
+    noisy_scores(trained / "data" / "manifest.csv").to_csv(trained / "noisy.csv", index=False)
     keep(trained, tmp_path)
+    assert not any(
+        str(trained) in path for path in pd.read_csv(tmp_path / "data" / "manifest.csv")["clean_path"]
+    )
     text = summary(tmp_path, PLAN)
     assert "Networks trained with the normalised target have PESQ" in text
     assert "| B3 (primary) | it repairs | " in text
+    assert "By the plan's rules: B3 **not trained**." in text
+    assert "not trained: `normalised_target`" not in text
     assert (tmp_path / "figures" / "branches.png").stat().st_size > 10_000
     assert not list(tmp_path.rglob("*.pt"))
 
