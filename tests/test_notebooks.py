@@ -34,7 +34,7 @@ def declared_lines(kind):
     """What is declared of each line of a parameters cell: all of it, or all but what only the notebook explains."""
     lines = []
     for name, (value_type, _, said, default) in declared(kind).items():
-        setting = SETTINGS.get(getattr(said, "setting", "") or name)
+        setting = SETTINGS.get(name)
         if said.meaning or default is MISSING:
             lines.append(f"{name}: {value_type.__name__} = None  # {said.meaning or setting.said.meaning}")
         else:

@@ -12,6 +12,13 @@ from cmgan.metrics.pesq import PesqScore
 CRASH, HANG, RAISE = -1.0, -2.0, -3.0
 
 
+def first_samples(*values: float) -> tuple[np.ndarray, np.ndarray]:
+    """References and estimates for which `echo` does what these values say."""
+    estimates = np.zeros((len(values), 50), np.float32)
+    estimates[:, 0] = values
+    return np.zeros_like(estimates), estimates
+
+
 def echo(_reference: np.ndarray, estimate: np.ndarray) -> PesqScore:
     """The estimate's first sample as the score, late for small ones, unless it is CRASH, HANG or RAISE."""
     value = float(estimate[0])

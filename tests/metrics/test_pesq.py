@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pesq import pesq
 
 from cmgan.metrics.pesq import PesqScore, PesqWorkers, pesq_score
-from tests.metrics.scoring_doubles import CRASH, HANG, RAISE
+from tests.metrics.scoring_doubles import CRASH, HANG, RAISE, first_samples
 from tests.speech_like import noisy_copy, speech_like
 
 
@@ -24,12 +24,6 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 def _echoed(monkeypatch) -> None:
     """Workers return the first sample of the estimate as its score."""
     monkeypatch.setattr("cmgan.metrics.pesq.PESQ_FUNCTION", "tests.metrics.scoring_doubles:echo")
-
-
-def _batch(*first_samples: float) -> tuple[np.ndarray, np.ndarray]:
-    estimates = np.zeros((len(first_samples), 50), np.float32)
-    estimates[:, 0] = first_samples
-    return np.zeros_like(estimates), estimates
 
 
 def test_a_score_is_the_packages_wide_band_score(pair):
@@ -149,7 +143,7 @@ def test_a_batch_scores_as_its_samples_do_one_by_one(rng, workers, dtype):
 def test_results_come_in_the_order_of_the_batch_although_the_first_takes_longest(workers):
     values = [float(value) for value in range(12)]
     with PesqWorkers(workers) as scorer:
-        pending = [scorer.submit(*_batch(*values[start : start + 4])) for start in (0, 4, 8)]
+        pending = [scorer.submit(*first_samples(*values[start : start + 4])) for start in (0, 4, 8)]
         last_first = [one.result() for one in reversed(pending)]
     assert [score.value for scores in reversed(last_first) for score in scores] == values
 
@@ -158,8 +152,8 @@ def test_results_come_in_the_order_of_the_batch_although_the_first_takes_longest
 @pytest.mark.parametrize("workers", [1, 2])
 def test_crashes_and_calls_beyond_the_limit_cost_one_sample_each_with_their_reasons(workers):
     with PesqWorkers(workers, timeout_s=0.5) as scorer:
-        scores = scorer.submit(*_batch(1, CRASH, 3, HANG, CRASH, 5)).result()
-        after = scorer.submit(*_batch(6, 7)).result()
+        scores = scorer.submit(*first_samples(1, CRASH, 3, HANG, CRASH, 5)).result()
+        after = scorer.submit(*first_samples(6, 7)).result()
     reasons = ["", "worker_crash", "", "timeout", "worker_crash", ""]
     assert [score.reason for score in scores] == reasons
     np.testing.assert_array_equal([score.value for score in scores], [1, np.nan, 3, np.nan, np.nan, 5])
@@ -169,7 +163,7 @@ def test_crashes_and_calls_beyond_the_limit_cost_one_sample_each_with_their_reas
 @pytest.mark.usefixtures("_echoed")
 def test_an_exception_in_a_worker_is_a_crash_whose_traceback_is_seen(capfd):
     with PesqWorkers(1) as scorer:
-        scores = scorer.submit(*_batch(RAISE, 2)).result()
+        scores = scorer.submit(*first_samples(RAISE, 2)).result()
     assert [score.reason for score in scores] == ["worker_crash", ""]
     assert "told to raise" in capfd.readouterr().err
 
@@ -177,7 +171,7 @@ def test_an_exception_in_a_worker_is_a_crash_whose_traceback_is_seen(capfd):
 @pytest.mark.usefixtures("_echoed")
 def test_the_caller_may_overwrite_its_arrays_after_submitting():
     with PesqWorkers(1) as scorer:
-        references, estimates = _batch(1, 2, 3, 4)
+        references, estimates = first_samples(1, 2, 3, 4)
         pending = scorer.submit(references, estimates)
         estimates[:] = 9
         assert [score.value for score in pending.result()] == [1, 2, 3, 4]

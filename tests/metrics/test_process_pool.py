@@ -10,26 +10,9 @@ from pathlib import Path
 import pytest
 
 from cmgan.metrics.process_pool import ProcessPool, WorkerError, WorkerStartError
+from tests.processes import alive, gone
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def _wait_until_gone(process: int, seconds: float = 10) -> bool:
-    for _ in range(round(seconds / 0.02)):
-        if not _alive(process):
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def _alive(process: int) -> bool:
-    # A killed process whose parent is gone may stay as a zombie where nothing reaps it.
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rsplit(")", 1)[1].split()[0] != "Z"
-
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="there is no /proc to look processes up in"
@@ -47,8 +30,8 @@ def test_workers_import_neither_torch_nor_scipy():
 def test_leaving_the_block_ends_the_workers_and_cancels_what_waits():
     with ProcessPool("tests.metrics.scoring_doubles:process_id", 1) as pool:
         worker = pool.submit().result()
-        assert _alive(worker)
-    assert _wait_until_gone(worker)
+        assert alive(worker)
+    assert gone(worker)
     with pytest.raises(RuntimeError, match="closed"):
         pool.submit()
 
@@ -61,7 +44,7 @@ def test_leaving_the_block_does_not_wait_for_a_call_that_hangs(tmp_path):
             time.sleep(0.01)
     assert isinstance(hanging.exception(), WorkerError)
     assert queued.cancelled()
-    assert _wait_until_gone(int((tmp_path / "hanging").read_text()))
+    assert gone(int((tmp_path / "hanging").read_text()))
 
 
 PARENT = """
@@ -79,11 +62,11 @@ def test_workers_notice_that_their_parent_was_killed():
     parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     workers = [int(number) for number in parent.stdout.readline().split()]
     assert workers
-    assert all(map(_alive, workers))
+    assert all(map(alive, workers))
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert all(map(_wait_until_gone, workers))
+    assert all(map(gone, workers))
 
 
 ORPHANING_PARENT = """
@@ -101,10 +84,10 @@ def test_a_worker_in_the_middle_of_a_call_ends_with_its_killed_parent(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", ORPHANING_PARENT, str(note)], cwd=ROOT)
     while not (note.exists() and note.read_text()):
         time.sleep(0.01)
-    assert _alive(int(note.read_text()))
+    assert alive(int(note.read_text()))
     parent.kill()
     parent.wait()
-    assert _wait_until_gone(int(note.read_text()), seconds=2)
+    assert gone(int(note.read_text()), seconds=2)
 
 
 STOPPED_PARENT = """

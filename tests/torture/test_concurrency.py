@@ -12,45 +12,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer import Typer
-from typer.testing import CliRunner
 
-from cmgan import cli
+from cmgan.cli import app
 from cmgan.models.tscnet import TSCNet
-from cmgan.recipe import Budget, Recipe
 from cmgan.study.pipeline import run as pipeline
 from cmgan.study.pipeline.snakemake_run import make
 from cmgan.study.report import keep, redraw
 from cmgan.study.run_access import whole_run
 from cmgan.training import loop
-from cmgan.training.loop import TrainingRun, train
 from data_prep.audio import write_audio
 from data_prep.whole_files import whole_file
+from tests.commands.called import called
 from tests.speech_like import noisy_copy, speech_like
+from tests.tiny_training import quietly, tiny_run
 from tests.torture.test_killing import BYTES
 
 ROOT = Path(__file__).parents[2]
-BUDGET = Budget(
-    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
-)
 
 
 def test_a_second_training_in_one_folder_is_refused_and_the_first_ends_as_if_alone(
     manifest, tmp_path, monkeypatch, seen
 ):
-    run = TrainingRun(manifest, tmp_path / "run", Recipe(), BUDGET, 1, "tried")
-    alone = train(dataclasses.replace(run, output=tmp_path / "alone"), lambda _: None)
+    run = tiny_run(manifest, tmp_path / "run")
+    alone = quietly(dataclasses.replace(run, output=tmp_path / "alone"))
     real_step, refused = loop.training_step, []
 
     def step(*given):
         for other in (run, dataclasses.replace(run, seed=2)):
             with pytest.raises(ValueError, match="being trained by another process: wait") as refusal:
-                train(other, lambda _: None)
+                quietly(other)
             refused.append(str(refusal.value))
         return real_step(*given)
 
     monkeypatch.setattr(loop, "training_step", step)
-    train(run, lambda _: None)
+    quietly(run)
     assert len(refused) == 8
     for name in BYTES:
         assert (run.output / name).read_bytes() == (alone / name).read_bytes(), name
@@ -89,11 +84,9 @@ def test_nothing_is_drawn_or_kept_of_a_run_at_work(tmp_path, monkeypatch, seen, 
     (folder / "report" / "figures").mkdir(parents=True)
     (folder / "report" / "figures" / "failure_doses.csv").write_text("half of a study")
     main, *options = words
-    app = Typer()
-    app.command()(main)
     with whole_run(folder):
         before = sorted(folder.rglob("*"))
-        result = CliRunner().invoke(app, [str(folder), *options])
+        result = called(main, folder, *options)
         assert sorted(folder.rglob("*")) == before
     refusal = str(result.exception)
     assert refusal == "error: results/smoke is being written by another run: wait for it"
@@ -133,9 +126,9 @@ def test_of_two_commands_that_write_one_file_at_once_each_writes_it_whole(
         write_audio(tmp_path / "clean" / f"{number}.wav", clean)
         write_audio(tmp_path / "noisy" / f"{number}.wav", np.clip(noisy_copy(rng, clean), -0.99, 0.99))
     target, alone = Path(words(tmp_path, 0)[-1]), []
-    given = [[str(word) for word in words(tmp_path, number)] for number in (0, 1)]
+    given = [words(tmp_path, number) for number in (0, 1)]
     for one in given:
-        assert CliRunner().invoke(cli.app, one).exit_code == 0
+        assert called(app, *one).exit_code == 0
         alone.append(target.read_bytes())
     assert alone[0] != alone[1]
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -143,7 +136,9 @@ def test_of_two_commands_that_write_one_file_at_once_each_writes_it_whole(
     # Held until both are about to write, so that they do so at once.
     with whole_file(target) as partial:
         both = [
-            subprocess.Popen([sys.executable, "-m", "cmgan", *one], cwd=ROOT, stdout=subprocess.DEVNULL)
+            subprocess.Popen(
+                [sys.executable, "-m", "cmgan", *map(str, one)], cwd=ROOT, stdout=subprocess.DEVNULL
+            )
             for one in given
         ]
         while {one.pid for one in both} - _waiting_for_a_lock():

@@ -11,30 +11,20 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from typer import Typer
-from typer.testing import CliRunner
 
 from cmgan.cli import app
 from cmgan.commands.outcome import input_errors
 from cmgan.models.tscnet import TSCNet
-from cmgan.recipe import Budget, Recipe
 from cmgan.training import loop
 from cmgan.training.accelerator import Tracker
-from cmgan.training.loop import TrainingRun, train
 from data_prep.__main__ import main as prepare
 from data_prep.audio import write_audio
-
-BUDGET = Budget(
-    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
-)
+from tests.commands.called import called
+from tests.tiny_training import quietly, tiny_run
 
 
 def _names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def _call(application, *words):
-    return CliRunner().invoke(application, [str(word) for word in words])
 
 
 def _assert_told(result, folder):
@@ -51,8 +41,8 @@ def test_training_keeps_its_last_good_checkpoint_and_goes_on_to_the_same_bytes(
     manifest, full, monkeypatch, seen
 ):
     disk, filled = full
-    run = TrainingRun(manifest, disk / "run", Recipe(), BUDGET, 1, "tried", checkpoint_steps=1)
-    whole = train(dataclasses.replace(run, output=disk / "whole"), lambda _: None)
+    run = tiny_run(manifest, disk / "run", checkpoint_steps=1)
+    whole = quietly(dataclasses.replace(run, output=disk / "whole"))
     before = {}
     real_save = loop.save_state
 
@@ -69,7 +59,7 @@ def test_training_keeps_its_last_good_checkpoint_and_goes_on_to_the_same_bytes(
     _assert_told(result, run.unfinished)
     assert {name: (run.unfinished / name).read_bytes() for name in _names(run.unfinished)} == before
     assert torch.load(run.unfinished / "state.pt")["step"] == 2
-    train(run, lambda _: None)
+    quietly(run)
     for name in _names(whole):
         if name != "steps.csv":
             assert (run.output / name).read_bytes() == (whole / name).read_bytes()
@@ -81,19 +71,17 @@ def test_training_keeps_its_last_good_checkpoint_and_goes_on_to_the_same_bytes(
 
 def _train_told(run):
     """The run, with its errors as `cmgan train` tells them."""
-    command = Typer()
 
-    @command.command()
-    def only() -> None:
+    def command() -> None:
         with input_errors():
-            train(run, lambda _: None)
+            quietly(run)
 
-    return _call(command)
+    return called(command)
 
 
 def test_a_log_that_has_no_room_is_named(manifest, full, monkeypatch, seen):
     disk, filled = full
-    run = TrainingRun(manifest, disk / "run", Recipe(), BUDGET, 1, "tried")
+    run = tiny_run(manifest, disk / "run")
     real_step = loop.training_step
 
     def step_then_full(*given):
@@ -105,7 +93,7 @@ def test_a_log_that_has_no_room_is_named(manifest, full, monkeypatch, seen):
         patched.setattr(loop, "training_step", step_then_full)
         result = _train_told(run)
     _assert_told(result, run.unfinished / "steps.csv")
-    assert (train(run, lambda _: None) / "generator.pt").exists()
+    assert (quietly(run) / "generator.pt").exists()
     seen("the disk is full when a step is logged", result.stderr)
 
 
@@ -115,12 +103,10 @@ def test_events_that_have_no_room_stop_training_in_one_line(
 ):
     disk, filled = full
     (disk / "events").mkdir()
-    run = TrainingRun(
-        manifest, tmp_path / "run", Recipe(), BUDGET, 1, "tried", "tensorboard", checkpoint_steps=1
-    )
+    run = dataclasses.replace(tiny_run(manifest, tmp_path / "run", checkpoint_steps=1), tracker="tensorboard")
     run.output.mkdir()
     (run.output / "events").symlink_to(disk / "events")
-    whole = train(dataclasses.replace(run, output=tmp_path / "whole", tracker=""), lambda _: None)
+    whole = quietly(dataclasses.replace(run, output=tmp_path / "whole", tracker=""))
     real_log = Tracker.log
 
     def log_when_full(tracker, group, values, step):
@@ -135,7 +121,7 @@ def test_events_that_have_no_room_stop_training_in_one_line(
         _assert_told(result, tmp_path)
     assert capfd.readouterr().err == ""
     assert torch.load(run.unfinished / "state.pt")["step"] in (1, 2)
-    train(run, lambda _: None)
+    quietly(run)
     for name in _names(whole):
         if name != "steps.csv":
             assert (run.output / name).read_bytes() == (whole / name).read_bytes()
@@ -149,7 +135,7 @@ def test_enhancing_leaves_nothing_torn(full, rng, seen):
     soundfile.write(disk / "noisy.wav", 0.1 * rng.standard_normal(16_000), 16_000)
     before = _names(disk)
     with filled(8_000):
-        result = _call(app, "enhance", disk / "generator.pt", disk / "noisy.wav", disk / "enhanced.wav")
+        result = called(app, "enhance", disk / "generator.pt", disk / "noisy.wav", disk / "enhanced.wav")
     _assert_told(result, disk / "enhanced.wav")
     assert _names(disk) == before
     seen("the disk is full when `cmgan enhance` writes", result.stderr)
@@ -161,7 +147,7 @@ def test_evaluating_shows_its_numbers_all_the_same(full, rng, seen):
         for number in range(2):
             write_audio(disk / side / f"{number}.wav", 0.1 * rng.standard_normal(8_000))
     with filled(0):
-        result = _call(
+        result = called(
             app, "evaluate", disk / "clean", disk / "enhanced", "--workers", 0, "--csv", disk / "scores.csv"
         )
     _assert_told(result, disk / "scores.csv")
@@ -176,15 +162,13 @@ def test_data_preparation_leaves_no_manifest_and_goes_on(full, rng, seen):
         (disk / "given" / side).mkdir(parents=True)
         for name in ("p1_1", "p2_1", "p3_1"):
             soundfile.write(disk / "given" / side / f"{name}.wav", 0.1 * rng.standard_normal(48_000), 48_000)
-    app = Typer()
-    app.command()(prepare)
     words = ["--corpus", "folder", "--path", disk / "given", "--resample", "--workers", 1, "--output"]
     with filled(20_000):
-        result = _call(app, *words, disk / "data")
+        result = called(prepare, *words, disk / "data")
     _assert_told(result, disk / "data")
     assert not [name for name in _names(disk / "data") if name.endswith(("manifest.csv", ".partial"))]
-    assert _call(app, *words, disk / "data").exit_code == 0
-    assert _call(app, *words, disk / "whole").exit_code == 0
+    assert called(prepare, *words, disk / "data").exit_code == 0
+    assert called(prepare, *words, disk / "whole").exit_code == 0
     manifests = [(disk / name / "manifest.csv").read_bytes() for name in ("data", "whole")]
     assert manifests[0] == manifests[1]
     seen("the disk fills up while `data_prep` writes copies", result.stderr.replace("utterance", ""))

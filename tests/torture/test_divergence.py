@@ -11,23 +11,14 @@ import torch
 from cmgan.dataset import UtterancePair, load_pairs
 from cmgan.losses import GeneratorLosses
 from cmgan.models.systems import objective
-from cmgan.recipe import Budget, Recipe
+from cmgan.recipe import Recipe
 from cmgan.training import loop, step
 from cmgan.training.checkpoints import DivergenceError
-from cmgan.training.loop import TrainingRun, train
-
-BUDGET = Budget(
-    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
-)
+from tests.tiny_training import quietly, tiny_run
 
 
 def _run(manifest, folder, recipe=None, **budget):
-    given = recipe or Recipe(), dataclasses.replace(BUDGET, **budget)
-    return TrainingRun(manifest, folder / "run", *given, 1, "tried", checkpoint_steps=1)
-
-
-def _quietly(run):
-    return train(run, lambda _: None)
+    return tiny_run(manifest, folder / "run", recipe, 1, **budget)
 
 
 def _numbers(content):
@@ -62,7 +53,7 @@ def test_a_nan_in_one_sample_stops_training_at_its_step_and_names_it(manifest, t
     with pytest.raises(
         DivergenceError, match=r"loss is nan, from u1; the last checkpoint is as it was"
     ) as stop:
-        _quietly(_run(manifest, tmp_path, crop_seconds=0.6))
+        quietly(_run(manifest, tmp_path, crop_seconds=0.6))
     logged = pd.read_csv(tmp_path / "run" / "unfinished" / "steps.csv") if "step 2" in str(stop.value) else []
     assert f"step {len(logged) + 1} (utterances " in str(stop.value)
     assert len(_assert_all_finite(tmp_path)) >= len(logged)
@@ -71,7 +62,7 @@ def test_a_nan_in_one_sample_stops_training_at_its_step_and_names_it(manifest, t
 
 def test_batches_of_silence_train_without_labels_that_nobody_gave(manifest, tmp_path, monkeypatch, seen):
     _changed_pairs(monkeypatch, lambda pair: UtterancePair(pair.id, 0 * pair.clean, 0 * pair.noisy))
-    folder = _quietly(_run(manifest, tmp_path, Recipe(labels="skip_batch")))
+    folder = quietly(_run(manifest, tmp_path, Recipe(labels="skip_batch")))
     steps = pd.read_csv(folder / "steps.csv")
     assert (steps["failure_reasons"] == "silent_reference:2").all()
     assert steps["discriminator_skipped"].all()
@@ -90,7 +81,7 @@ def test_a_learning_rate_beyond_reason_saves_nothing_that_is_not_finite(manifest
     run = _run(manifest, tmp_path, generator_learning_rate=rate)
     happened = "trained to the end, with finite weights"
     with pytest.raises(DivergenceError, match="step") if rate > 10 else suppress(DivergenceError) as stop:
-        _quietly(run)
+        quietly(run)
     if rate > 10:
         happened = stop.value
     else:
@@ -111,7 +102,7 @@ def test_an_exploding_gradient_changes_no_weight(manifest, tmp_path, monkeypatch
     with pytest.raises(
         DivergenceError, match=r"step 3 .*: the norm of the generator's gradient is inf"
     ) as stop:
-        _quietly(_run(manifest, tmp_path))
+        quietly(_run(manifest, tmp_path))
     assert torch.load(tmp_path / "run" / "unfinished" / "state.pt")["step"] == 2
     _assert_all_finite(tmp_path)
     seen("a gradient that overflows", stop.value)
@@ -124,6 +115,6 @@ def test_a_term_that_is_infinite_is_named(manifest, tmp_path, monkeypatch, seen)
 
     monkeypatch.setattr(step, "objective", infinite)
     with pytest.raises(DivergenceError, match=r"step 1 .*: the generator's time loss is inf; ") as stop:
-        _quietly(_run(manifest, tmp_path))
+        quietly(_run(manifest, tmp_path))
     assert not list(tmp_path.rglob("*.pt"))
     seen("one term of the loss that is infinite", stop.value)

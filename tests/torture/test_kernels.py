@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 
 from cmgan.kernels import library, torch_only
 from cmgan.models.conformer import ConformerBlock
+from tests.processes import gone
 
 
 @pytest.fixture
@@ -38,17 +38,6 @@ def told(caplog):
         return line
 
     return compare
-
-
-def _gone(process, seconds=2.0):
-    for _ in range(round(seconds / 0.02)):
-        try:
-            if Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def _no_home():
@@ -89,7 +78,7 @@ def test_without_a_working_compiler_torch_takes_over(cache, told, monkeypatch, t
     assert reason in line
     assert not [path for path in cache.rglob("*") if path.is_file()]
     if fault == "a compiler that hangs":
-        assert _gone(int((tmp_path / "child").read_text())), "what the compiler started outlives it"
+        assert gone(int((tmp_path / "child").read_text()), 2), "what the compiler started outlives it"
     seen(f"kernels: {fault}", line)
 
 

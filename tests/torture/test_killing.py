@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.processes import children, gone
 from tests.tiny_corpus import write_tiny_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,30 +54,15 @@ def _steps(output):
     return log.read_text().count("\n") - 1 if log else 0
 
 
-def _workers_of(process):
-    tasks = Path(f"/proc/{process}/task")
-    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-
-
-def _alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def _kill_after(training, output, steps, delay, how):
     """Send a signal `delay` seconds after that many steps were logged; whether the training still ran."""
     while training.poll() is None and _steps(output) < steps:
         time.sleep(0.005)
     time.sleep(delay)
-    workers = _workers_of(training.pid) if training.poll() is None else []
+    workers = children(training.pid) if training.poll() is None else []
     training.send_signal(how)
     said = training.communicate()[0]
-    deadline = time.monotonic() + 5
-    while any(map(_alive, workers)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(map(_alive, workers)), "a worker outlived its training"
+    assert all(gone(worker, 5) for worker in workers), "a worker outlived its training"
     assert "Traceback" not in said or how == signal.SIGINT, said
     return training.returncode != 0
 

@@ -8,8 +8,6 @@ import zipfile
 import pytest
 import soundfile
 import torch
-from typer import Typer
-from typer.testing import CliRunner
 
 from cmgan.cli import app
 from cmgan.models.tscnet import TSCNet
@@ -17,6 +15,7 @@ from data_prep.__main__ import main as prepare
 from data_prep.folder import CorpusError
 from data_prep.manifest import read_manifest, read_pair
 from data_prep.voicebank import unpack_recordings
+from tests.commands.called import called
 
 NAMES = (
     *(
@@ -45,10 +44,6 @@ NAMES = (
 )
 
 
-def _call(application, *words):
-    return CliRunner().invoke(application, [str(word) for word in words])
-
-
 def _everything(folder):
     return {os.fsencode(path.relative_to(folder)) for path in folder.rglob("*")}
 
@@ -64,9 +59,7 @@ def recordings(tmp_path, rng):
 
 
 def _prepared(recordings, output):
-    command = Typer()
-    command.command()(prepare)
-    return _call(command, "--corpus", "folder", "--path", recordings, "--output", output, "--resample")
+    return called(prepare, "--corpus", "folder", "--path", recordings, "--output", output, "--resample")
 
 
 def test_data_preparation_keeps_every_name_and_writes_nothing_elsewhere(
@@ -95,14 +88,14 @@ def test_enhancing_and_evaluating_take_every_name(recordings, tmp_path, monkeypa
     (recordings / "noisy" / "a'b.wav").rename(recordings / "noisy" / f"{undecodable}.wav")
     names = {undecodable, *NAMES} - {"a'b"}
     before = _everything(tmp_path)
-    result = _call(app, "enhance", "generator.pt", recordings / "noisy", tmp_path / "enhanced")
+    result = called(app, "enhance", "generator.pt", recordings / "noisy", tmp_path / "enhanced")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("\n") == len(names)
     assert {path.stem for path in (tmp_path / "enhanced").iterdir()} == names
     assert _everything(tmp_path) - before == {b"enhanced"} | {
         b"enhanced/" + os.fsencode(f"{name}.wav") for name in names
     }
-    assert json.loads(_call(app, "enhance", "generator.pt", recordings, tmp_path / "again", "--json").stdout)
+    assert json.loads(called(app, "enhance", "generator.pt", recordings, tmp_path / "again", "--json").stdout)
     seen(
         "the same names, and one that is not UTF-8, given to `cmgan enhance`", "each enhanced under its name"
     )

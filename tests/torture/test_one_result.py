@@ -1,20 +1,14 @@
 """One result: what the number of label workers leaves alone, and what threads and kernels move, in numbers."""
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from cmgan.kernels import torch_only
-from cmgan.recipe import Budget, Recipe
-from cmgan.training.loop import TrainingRun, train
 from tests.tiny_corpus import write_tiny_corpus
+from tests.tiny_training import quietly, tiny_run
 
-BUDGET = Budget(
-    channels=16, blocks=1, discriminator_width=4, epochs=2, batch_size=1, crop_seconds=0.5, threads=1
-)
 SAME = ("generator.pt", "generator_best.pt", "discriminators.pt", "epochs.csv", "validation.csv")
 LOSSES = ["loss_real_imaginary", "loss_magnitude", "loss_time", "loss_metric", "loss_total"]
 
@@ -30,9 +24,7 @@ def trained(longer_manifest, tmp_path):
     threads = torch.get_num_threads()
 
     def run(name, **settings):
-        budget = dataclasses.replace(BUDGET, **settings)
-        made = TrainingRun(longer_manifest, tmp_path / name, Recipe(), budget, 1, name)
-        return train(made, lambda _: None)
+        return quietly(tiny_run(longer_manifest, tmp_path / name, channels=16, batch_size=1, **settings))
 
     yield run
     torch.set_num_threads(threads)

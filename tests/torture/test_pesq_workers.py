@@ -8,43 +8,27 @@ import pytest
 
 from cmgan.metrics import pesq as pesq_module
 from cmgan.metrics.pesq import PesqWorkers, pesq_score
-from cmgan.recipe import Budget, Recipe
-from cmgan.training.loop import TrainingRun, train
-from tests.metrics.scoring_doubles import CRASH, HANG, RAISE
+from tests.metrics.scoring_doubles import CRASH, HANG, RAISE, first_samples
+from tests.processes import children
 from tests.speech_like import speech_like
+from tests.tiny_training import quietly, tiny_run
 
 
-@pytest.fixture
-def _echoed(monkeypatch):
-    monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", "tests.metrics.scoring_doubles:echo")
-
-
-def _batch(values):
-    estimates = np.zeros((len(values), 50), np.float32)
-    estimates[:, 0] = values
-    return np.zeros_like(estimates), estimates
-
-
-def _children():
-    tasks = Path("/proc/self/task")
-    return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-
-
-@pytest.mark.usefixtures("_echoed")
 @pytest.mark.parametrize(
     "count", [pytest.param(12, id="12"), pytest.param(300, id="300", marks=pytest.mark.torture)]
 )
-def test_failures_in_a_row_cost_their_own_samples_and_leave_no_process(seen, count):
+def test_failures_in_a_row_cost_their_own_samples_and_leave_no_process(monkeypatch, seen, count):
+    monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", "tests.metrics.scoring_doubles:echo")
     rng = np.random.default_rng(0)
     kinds = rng.choice([CRASH, RAISE, HANG, 5.0], count, p=[0.5, 0.25, 0.05, 0.2])
-    before = set(_children())
+    before = children()
     with PesqWorkers(2, timeout_s=0.3) as scorer:
-        scores = scorer.submit(*_batch(kinds)).result()
-        after = scorer.submit(*_batch([1.0, 2.0])).result()
+        scores = scorer.submit(*first_samples(*kinds)).result()
+        after = scorer.submit(*first_samples(1, 2)).result()
     expected = {CRASH: "worker_crash", RAISE: "worker_crash", HANG: "timeout", 5.0: ""}
     assert [score.reason for score in scores] == [expected[kind] for kind in kinds]
     assert [score.value for score in after] == [1, 2]
-    assert set(_children()) <= before
+    assert children() <= before
     reasons = pd.Series([score.reason or "scored" for score in scores]).value_counts()
     told = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
     seen(f"{count} PESQ calls, most of which crash, raise or hang", f"{told}; no process or zombie is left")
@@ -64,13 +48,13 @@ def test_memory_does_not_grow_with_the_number_of_calls(seen, count):
     rng = np.random.default_rng(0)
     clean = np.stack([speech_like(rng, 0.3) for _ in range(20)])
     noisy = clean + 0.01 * rng.standard_normal(clean.shape)
-    before = set(_children())
+    before = children()
     with PesqWorkers(1) as scorer:
         scores, used = [], []
         for number in range(count // 20):
             scores += scorer.submit(clean, noisy).result()
             if number in (9, count // 20 - 1):
-                (worker,) = set(_children()) - before
+                (worker,) = children() - before
                 used.append((_resident_mb(worker), _resident_mb("self")))
     assert len({score.value for score in scores}) == len({score.value for score in scores[:20]})
     grown = np.subtract(used[1], used[0])
@@ -93,17 +77,7 @@ def test_training_goes_on_without_the_labels_of_workers_that_die_or_hang(
 ):
     monkeypatch.setattr(pesq_module, "PESQ_FUNCTION", f"tests.metrics.scoring_doubles:{double}")
     monkeypatch.setattr(pesq_module, "CALL_LIMIT_S", 0.3)
-    budget = Budget(
-        channels=4,
-        blocks=1,
-        discriminator_width=4,
-        epochs=1,
-        batch_size=2,
-        crop_seconds=0.5,
-        threads=1,
-        pesq_workers=1,
-    )
-    folder = train(TrainingRun(manifest, tmp_path / "run", Recipe(), budget, 1, "tried"), lambda _: None)
+    folder = quietly(tiny_run(manifest, tmp_path / "run", epochs=1, pesq_workers=1))
     steps = pd.read_csv(folder / "steps.csv")
     assert (steps["failure_reasons"] == f"{reason}:2").all()
     assert steps["label_mean"].isna().all()

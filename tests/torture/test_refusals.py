@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer import Typer
-from typer.testing import CliRunner
 
 from cmgan.cli import app
 from cmgan.models.tscnet import TSCNet
@@ -17,6 +15,7 @@ from cmgan.study.pipeline.profile import profile_from, read_settings
 from cmgan.study.pipeline.run import main as study
 from cmgan.study.report import redraw
 from data_prep.__main__ import main as prepare
+from tests.commands.called import called
 from tests.tiny_corpus import write_tiny_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -44,12 +43,6 @@ def read_only(tmp_path, rng):
         subprocess.run(["umount", folder], check=True)
 
 
-def _alone(function):
-    application = Typer()
-    application.command()(function)
-    return application
-
-
 COMMANDS = {
     "cmgan enhance": (app, "enhance generator.pt corpus/noisy0.wav out.wav"),
     "cmgan evaluate --csv": (app, "evaluate corpus/clean0.wav corpus/noisy0.wav --workers 0 --csv out.csv"),
@@ -58,12 +51,12 @@ COMMANDS = {
         "train corpus/manifest.csv run --channels 4 --blocks 1 --batch-size 1 --crop-seconds 0.5",
     ),
     "cmgan export": (app, "export generator.pt out.pt"),
-    "data_prep": (_alone(prepare), "--output data --train 1 --validation 1 --test 1"),
-    "make study": (_alone(study), "smoke"),
-    "make figures": (_alone(study), "smoke --redraw"),
-    "make study SHARE=1/2": (_alone(study), "smoke --share 1/2"),
-    "make figures RUN=": (_alone(redraw.main), "kept"),
-    "make figures RUN= STYLE=": (_alone(redraw.main), "kept --style slides"),
+    "data_prep": (prepare, "--output data --train 1 --validation 1 --test 1"),
+    "make study": (study, "smoke"),
+    "make figures": (study, "smoke --redraw"),
+    "make study SHARE=1/2": (study, "smoke --share 1/2"),
+    "make figures RUN=": (redraw.main, "kept"),
+    "make figures RUN= STYLE=": (redraw.main, "kept --style slides"),
 }
 
 
@@ -71,7 +64,7 @@ COMMANDS = {
 def test_a_read_only_folder_is_named_with_what_to_do(read_only, monkeypatch, seen, command):
     monkeypatch.chdir(read_only)
     application, words = COMMANDS[command]
-    result = CliRunner().invoke(application, words.split())
+    result = called(application, *words.split())
     told = result.stderr or str(result.exception)
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code

@@ -1,53 +1,23 @@
-import dataclasses
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cmgan.recipe import Budget, LossWeights, Recipe
+from cmgan.recipe import LossWeights, Recipe
 from cmgan.training import loop
-from cmgan.training.loop import TrainingRun, train
 from cmgan.training.run import is_complete
-from data_prep.audio import write_audio
-from data_prep.manifest import Utterance, sha256_of, write_manifest
-
-BUDGET = Budget(
-    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
-)
+from tests.tiny_corpus import write_tiny_corpus
+from tests.tiny_training import quietly, tiny_run
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    """Six utterances of modulated noise, 0.6 s each: enough for PESQ to find something active."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(6):
-        envelope = 0.1 * (1 + np.sin(np.arange(9_600) / 800))
-        clean = envelope * rng.standard_normal(9_600)
-        paths = [folder / f"{kind}{number}.wav" for kind in ("clean", "noisy")]
-        write_audio(paths[0], clean)
-        write_audio(paths[1], clean + 0.02 * rng.standard_normal(9_600))
-        split = "train" if number < 4 else "validation"
-        sums = [sha256_of(path) for path in paths]
-        rows.append(Utterance(f"u{number}", split, "s", *paths, 9_600, 16_000, None, "", *sums))
-    return write_manifest(rows, folder / "manifest.csv")
-
-
-def _run(manifest, output, recipe=None, **budget):
-    recipe = recipe or Recipe()
-    return TrainingRun(
-        manifest, output, recipe, dataclasses.replace(BUDGET, **budget), seed=1, name="tried-1"
-    )
-
-
-def _quietly(run):
-    return train(run, report=lambda _: None)
+    return write_tiny_corpus(tmp_path_factory.mktemp("corpus"), np.random.default_rng(0))
 
 
 def test_a_run_logs_every_step_and_epoch_and_leaves_only_finished_files(manifest, tmp_path):
-    folder = _quietly(_run(manifest, tmp_path / "run"))
+    folder = quietly(tiny_run(manifest, tmp_path / "run"))
     steps, epochs = (pd.read_csv(folder / name) for name in ("steps.csv", "epochs.csv"))
     assert steps["step"].tolist() == [1, 2, 3, 4]
     assert epochs["epoch"].tolist() == [1, 2]
@@ -66,23 +36,23 @@ def test_a_run_logs_every_step_and_epoch_and_leaves_only_finished_files(manifest
 
 
 def test_a_finished_run_is_not_trained_again(manifest, tmp_path, monkeypatch):
-    run = _run(manifest, tmp_path / "run", epochs=1)
-    folder = _quietly(run)
+    run = tiny_run(manifest, tmp_path / "run", epochs=1)
+    folder = quietly(run)
     monkeypatch.setattr(loop, "training_step", lambda *_: pytest.fail("trained again"))
-    assert _quietly(run) == folder
+    assert quietly(run) == folder
 
 
 def test_a_finished_run_of_other_settings_is_not_overwritten(manifest, tmp_path):
-    folder = _quietly(_run(manifest, tmp_path / "run", epochs=1))
+    folder = quietly(tiny_run(manifest, tmp_path / "run", epochs=1))
     before = (folder / "generator.pt").read_bytes()
     with pytest.raises(ValueError, match=r"budget\.epochs 1 there, 3 asked for"):
-        _quietly(_run(manifest, tmp_path / "run", epochs=3))
+        quietly(tiny_run(manifest, tmp_path / "run", epochs=3))
     assert (folder / "generator.pt").read_bytes() == before
 
 
 def test_a_run_of_an_earlier_version_counts_as_finished_with_the_defaults_it_did_not_name(manifest, tmp_path):
-    run = _run(manifest, tmp_path / "run", epochs=1)
-    config = _quietly(run) / "config.json"
+    run = tiny_run(manifest, tmp_path / "run", epochs=1)
+    config = quietly(run) / "config.json"
     named = json.loads(config.read_text())
     del named["budget"]["processes"], named["recipe"]["batch_size"]
     config.write_text(json.dumps(named))
@@ -94,14 +64,14 @@ def test_unfinished_work_of_other_settings_is_not_taken_up(manifest, tmp_path):
     unfinished.mkdir(parents=True)
     (unfinished / "config.json").write_text("{}")
     (unfinished / "state.pt").write_bytes(b"of another run")
-    assert _quietly(_run(manifest, tmp_path / "run", epochs=1)).joinpath("generator.pt").exists()
+    assert quietly(tiny_run(manifest, tmp_path / "run", epochs=1)).joinpath("generator.pt").exists()
 
 
 def test_a_skipped_discriminator_step_logs_a_missing_loss_and_leaves_the_discriminator_alone(
     manifest, tmp_path
 ):
     recipe = Recipe(labels="skip_batch", injected_failure_rate=1.0)
-    steps = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=1)) / "steps.csv")
+    steps = pd.read_csv(quietly(tiny_run(manifest, tmp_path / "run", recipe, epochs=1)) / "steps.csv")
     assert steps["discriminator_skipped"].all()
     assert steps["loss_discriminator"].isna().all()
     assert steps["failure_injected"].all()
@@ -109,14 +79,14 @@ def test_a_skipped_discriminator_step_logs_a_missing_loss_and_leaves_the_discrim
 
 def test_without_a_metric_loss_no_pesq_is_asked_for(manifest, tmp_path):
     recipe = Recipe(loss_weights=LossWeights(metric=0.0))
-    steps = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=1)) / "steps.csv")
+    steps = pd.read_csv(quietly(tiny_run(manifest, tmp_path / "run", recipe, epochs=1)) / "steps.csv")
     assert steps[["loss_metric", "loss_discriminator", "pesq_mean"]].isna().all(axis=None)
 
 
 def test_arms_with_the_same_seed_start_from_the_same_estimate(manifest, tmp_path):
     gains = [
         pd.read_csv(
-            _quietly(_run(manifest, tmp_path / target, Recipe(time_target=target), epochs=1)) / "steps.csv"
+            quietly(tiny_run(manifest, tmp_path / target, Recipe(time_target=target), epochs=1)) / "steps.csv"
         )["gain"].iloc[0]
         for target in ("published", "normalised")
     ]
@@ -125,18 +95,20 @@ def test_arms_with_the_same_seed_start_from_the_same_estimate(manifest, tmp_path
 
 def test_early_stopping_ends_the_run_when_the_validation_loss_no_longer_falls(manifest, tmp_path):
     recipe = Recipe(patience=1, minimum_improvement=10.0)
-    epochs = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", recipe, epochs=5)) / "epochs.csv")
+    epochs = pd.read_csv(quietly(tiny_run(manifest, tmp_path / "run", recipe, epochs=5)) / "epochs.csv")
     assert len(epochs) == 2
 
 
 def test_the_second_system_trains_with_the_same_trainer_at_another_stft_size(manifest, tmp_path):
     recipe = Recipe(generator="mpsenet", metric_input="reanalysed", gradient_clip=1.0)
-    run = _run(manifest, tmp_path / "run", recipe, epochs=1, n_fft=512, hop=128, generator_learning_rate=1e-3)
-    steps = pd.read_csv(_quietly(run) / "steps.csv")
+    run = tiny_run(
+        manifest, tmp_path / "run", recipe, epochs=1, n_fft=512, hop=128, generator_learning_rate=1e-3
+    )
+    steps = pd.read_csv(quietly(run) / "steps.csv")
     assert steps[["loss_phase", "loss_consistency", "loss_total"]].notna().all(axis=None)
     assert np.isfinite(steps["gradient_norm_generator"]).all()
 
 
 def test_the_first_system_logs_the_second_ones_terms_as_missing(manifest, tmp_path):
-    steps = pd.read_csv(_quietly(_run(manifest, tmp_path / "run", epochs=1)) / "steps.csv")
+    steps = pd.read_csv(quietly(tiny_run(manifest, tmp_path / "run", epochs=1)) / "steps.csv")
     assert steps[["loss_phase", "loss_consistency"]].isna().all(axis=None)

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,15 +5,12 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from cmgan.recipe import Budget, LossWeights, Recipe
+from cmgan.recipe import LossWeights, Recipe
 from cmgan.training.checkpoints import TrainingState, load_state, random_state, save_state
-from cmgan.training.loop import TrainingRun, accumulation_of, train
+from cmgan.training.loop import accumulation_of
 from cmgan.training.step import Accumulation, TrainingContext, update
 from tests.tiny_corpus import write_tiny_corpus
-
-BUDGET = Budget(
-    channels=4, blocks=1, discriminator_width=4, epochs=1, batch_size=2, crop_seconds=0.5, threads=1
-)
+from tests.tiny_training import quietly, tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +22,7 @@ def manifest(tmp_path_factory):
 
 def _train(manifest, output, **budget):
     recipe = Recipe(loss_weights=LossWeights(metric=0.0))
-    run = TrainingRun(manifest, output, recipe, dataclasses.replace(BUDGET, **budget), 1, "tried")
-    return train(run, report=lambda _: None)
+    return quietly(tiny_run(manifest, output, recipe, epochs=1, **budget))
 
 
 def _context():

@@ -13,12 +13,12 @@ import pytest
 import torch
 from pandas.testing import assert_frame_equal
 
-from cmgan.recipe import Budget
 from cmgan.study.arms import arm
 from cmgan.training import loop
 from cmgan.training.checkpoints import CURRENT, PREVIOUS
-from cmgan.training.loop import TrainingRun, train
+from cmgan.training.loop import train
 from tests.tiny_corpus import write_tiny_corpus
+from tests.tiny_training import quietly, tiny_run
 
 ROOT = Path(__file__).parents[2]
 ARM = "skip_56"
@@ -84,19 +84,9 @@ def test_killed_again_and_again_a_run_ends_with_the_same_bytes(manifest, whole, 
     _assert_same(tmp_path / "run", whole)
 
 
-def _interrupted(manifest, output, monkeypatch, after, batch_size=2, accumulation=1):
+def _interrupted(manifest, output, monkeypatch, after, **budget):
     """A run cut off after some steps, with a checkpoint after each update; returns it."""
-    budget = Budget(
-        channels=8,
-        blocks=1,
-        discriminator_width=4,
-        epochs=2,
-        batch_size=batch_size,
-        crop_seconds=0.5,
-        threads=1,
-        gradient_accumulation=accumulation,
-    )
-    run = TrainingRun(manifest, output, arm("shuffled_labels"), budget, 1, "tried", checkpoint_steps=1)
+    run = tiny_run(manifest, output, arm("shuffled_labels"), 1, channels=8, **budget)
     real_step, calls = loop.training_step, []
 
     def step(*given):
@@ -108,13 +98,13 @@ def _interrupted(manifest, output, monkeypatch, after, batch_size=2, accumulatio
     with monkeypatch.context() as patched:
         patched.setattr(loop, "training_step", step)
         with pytest.raises(KeyboardInterrupt):
-            train(run, report=lambda _: None)
+            quietly(run)
     return run
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(manifest, tmp_path, monkeypatch):
     cut_off = _interrupted(manifest, tmp_path / "whole", monkeypatch, after=0)
-    train(cut_off, report=lambda _: None)
+    quietly(cut_off)
     run = _interrupted(manifest, tmp_path / "run", monkeypatch, after=5)
     current = run.unfinished / CURRENT
     current.write_bytes(current.read_bytes()[:1000])
@@ -140,11 +130,11 @@ def test_the_last_good_checkpoint_outlives_the_next_one_after_a_torn_one(manifes
 
 def test_a_run_that_accumulates_gradients_resumes_to_the_same_bytes(manifest, tmp_path, monkeypatch):
     # Six crops an epoch, four an update: the fifth and sixth make a smaller one.
-    settings = {"batch_size": 1, "accumulation": 4}
-    train(_interrupted(manifest, tmp_path / "whole", monkeypatch, 0, **settings), report=lambda _: None)
+    settings = {"batch_size": 1, "gradient_accumulation": 4}
+    quietly(_interrupted(manifest, tmp_path / "whole", monkeypatch, 0, **settings))
     run = _interrupted(manifest, tmp_path / "run", monkeypatch, 5, **settings)
     assert torch.load(run.unfinished / CURRENT, weights_only=True)["step"] == 4
-    train(run, report=lambda _: None)
+    quietly(run)
     _assert_same(tmp_path / "run", tmp_path / "whole")
     norms = pd.read_csv(tmp_path / "run" / "steps.csv")["gradient_norm_generator"]
     assert (norms.notna().to_numpy().nonzero()[0] + 1).tolist() == [4, 6, 10, 12]
@@ -166,7 +156,7 @@ def _interrupting_move(output, number):
 def test_an_interruption_while_results_move_up_changes_none_of_them(manifest, tmp_path, monkeypatch):
     run = _interrupted(manifest, tmp_path / "whole", monkeypatch, after=0)
     run = dataclasses.replace(run, keep_state=True)
-    train(run, report=lambda _: None)
+    quietly(run)
     output = tmp_path / "run"
     again, moves = dataclasses.replace(run, output=output), 0
     while True:
@@ -175,13 +165,13 @@ def test_an_interruption_while_results_move_up_changes_none_of_them(manifest, tm
         with monkeypatch.context() as patched:
             patched.setattr(Path, "replace", _interrupting_move(output, moves))
             try:
-                train(again, report=lambda _: None)
+                quietly(again)
                 break
             except KeyboardInterrupt:
                 pass
         if not moves:
             shutil.copytree(output, tmp_path / "before")
-        train(again, report=lambda _: None)
+        quietly(again)
         _assert_same(output, tmp_path / "whole")
         shutil.rmtree(output)
         moves += 1
@@ -193,7 +183,7 @@ def test_without_a_checkpoint_that_can_be_read_training_says_what_to_remove(mani
     for name in (CURRENT, PREVIOUS):
         (run.unfinished / name).write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"state\.pt and state_previous\.pt cannot be read: remove"):
-        train(run, report=lambda _: None)
+        quietly(run)
 
 
 def test_a_checkpoint_of_another_run_is_refused(manifest, tmp_path, monkeypatch):
@@ -201,7 +191,7 @@ def test_a_checkpoint_of_another_run_is_refused(manifest, tmp_path, monkeypatch)
     foreign = torch.load(run.unfinished / CURRENT, weights_only=True) | {"identity": "another"}
     torch.save(foreign, run.unfinished / CURRENT)
     with pytest.raises(ValueError, match="is of another run"):
-        train(run, report=lambda _: None)
+        quietly(run)
 
 
 def test_two_processes_train_as_one_with_the_same_global_batch(manifest, tmp_path):

@@ -7,13 +7,10 @@ import pandas as pd
 import pytest
 
 from cmgan.diagnosis.reading import read_runs
-from cmgan.recipe import Budget, Recipe
-from cmgan.training.loop import TrainingRun, train
+from cmgan.recipe import Recipe
 from tests.tiny_corpus import write_tiny_corpus
+from tests.tiny_training import quietly, tiny_run
 
-BUDGET = Budget(
-    channels=4, blocks=1, discriminator_width=4, epochs=2, batch_size=2, crop_seconds=0.5, threads=1
-)
 RECIPE = Recipe(labels="skip_batch", injected_failure_rate=0.5)
 
 
@@ -22,9 +19,9 @@ def runs(tmp_path_factory):
     """The folders of one run trained twice: watched, and not."""
     root = tmp_path_factory.mktemp("runs")
     manifest = write_tiny_corpus(root, np.random.default_rng(0))
-    watched = TrainingRun(manifest, root / "watched", RECIPE, BUDGET, 0, "run", tracker="tensorboard")
+    watched = dataclasses.replace(tiny_run(manifest, root / "watched", RECIPE), tracker="tensorboard")
     alone = dataclasses.replace(watched, output=root / "alone", tracker="")
-    return [train(run, report=lambda _: None) for run in (watched, alone)]
+    return [quietly(run) for run in (watched, alone)]
 
 
 def test_watching_changes_nothing(runs):
@@ -62,5 +59,5 @@ def test_one_validation_clip_sounds_every_epoch_at_the_level_of_its_recording(ru
 def test_a_tracker_that_is_not_there_is_refused_before_training(tmp_path, rng):
     manifest = write_tiny_corpus(tmp_path, rng)
     with pytest.raises(ValueError, match="'chalkboard' is not available"):
-        train(TrainingRun(manifest, tmp_path / "run", RECIPE, BUDGET, 0, "run", tracker="chalkboard"))
+        quietly(dataclasses.replace(tiny_run(manifest, tmp_path / "run", RECIPE), tracker="chalkboard"))
     assert not (tmp_path / "run").exists()

@@ -12,9 +12,8 @@ from pathlib import Path
 from torch import nn
 
 from cmgan.csv_log import CsvLog
-from cmgan.recipe import Budget
 from cmgan.study.arms import arm
-from cmgan.training.loop import TrainingRun, train
+from tests.tiny_training import quietly, tiny_run
 
 
 def main(
@@ -25,17 +24,8 @@ def main(
     nn.Dropout.__init__ = lambda self, p=0.0, inplace=False: made(self, 0 * p, inplace)
     if int(killed_at):
         _kill_at(int(killed_at))
-    budget = Budget(
-        channels=8,
-        blocks=1,
-        discriminator_width=4,
-        epochs=2,
-        batch_size=int(batch_size),
-        crop_seconds=0.5,
-        threads=1,
-        processes=int(processes),
-    )
-    train(TrainingRun(Path(manifest), Path(output), arm(arm_name), budget, 1, arm_name, checkpoint_steps=1))
+    sizes = {"channels": 8, "batch_size": int(batch_size), "processes": int(processes)}
+    quietly(tiny_run(Path(manifest), Path(output), arm(arm_name), 1, **sizes))
 
 
 def _kill_at(event: int) -> None:

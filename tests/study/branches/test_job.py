@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 
-from cmgan.recipe import Budget
 from cmgan.study.branches.job import (
     Branch,
     BranchPlan,
@@ -22,11 +21,10 @@ from cmgan.study.branches.job import (
     watched_on_test,
 )
 from cmgan.study.branches.summary import keep, summary
-from cmgan.training.loop import train
 from data_prep.manifest import read_manifest, write_manifest
 from tests.tiny_corpus import write_tiny_corpus
+from tests.tiny_training import BUDGET, quietly
 
-BUDGET = Budget(channels=4, blocks=1, discriminator_width=4, batch_size=2, crop_seconds=0.5, threads=1)
 PLAN = BranchPlan(
     (
         Branch("normalised_target", "normalised_target"),
@@ -82,8 +80,7 @@ def test_a_branch_under_the_trunks_own_recipe_is_the_trunk_trained_longer(traine
     trunk, stay = list(runs_of(PLAN, trained / "data" / "manifest.csv", trained / "training"))[:2]
     longer = dataclasses.replace(stay, output=tmp_path / "longer", name="longer", trunk=None)
     weights = [
-        torch.load(folder / "generator.pt", weights_only=True)
-        for folder in (train(longer, report=lambda _: None), stay.output)
+        torch.load(folder / "generator.pt", weights_only=True) for folder in (quietly(longer), stay.output)
     ]
     assert trunk.trunk is None
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -106,7 +103,7 @@ def test_a_branch_of_another_trunk_state_is_not_taken_for_this_one(trained):
     content = torch.load(state, weights_only=True)
     torch.save(content | {"step": 7}, state)
     with pytest.raises(ValueError, match="holds a run with other settings"):
-        train(run, report=lambda _: None)
+        quietly(run)
     state.write_bytes(before)
 
 
@@ -117,7 +114,7 @@ def test_a_torn_trunk_is_named(trained, tmp_path):
     (torn / "config.json").write_bytes((run.trunk / "config.json").read_bytes())
     (torn / "state.pt").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"state\.pt is not a whole checkpoint"):
-        train(dataclasses.replace(run, trunk=torn, output=tmp_path / "branch"), report=lambda _: None)
+        quietly(dataclasses.replace(run, trunk=torn, output=tmp_path / "branch"))
 
 
 def test_recordings_scaled_to_an_rms_are_what_the_branch_trains_on(trained):
