@@ -1,7 +1,8 @@
 """The claims under test with their decision rules, read from claims.yaml and checked before anything is judged."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isnan
@@ -24,6 +25,8 @@ Relation = Literal["above", "below", "within"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 Role = Literal["collapse", "positive", "negative", "remainder"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Kind = Literal["change", "leave"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 ARM_ARGUMENTS = ("arm", "first", "second", "baseline")
 # A public function of these modules takes a run's evidence and the arguments that the claims file gives it.
 FUNCTIONS: dict[str, Callable[..., Effect]] = {
@@ -119,7 +122,7 @@ class Prediction:
 class Advice:
     """What a verdict means for one's own code: something to change, or something to leave alone."""
 
-    kind: Literal["change", "leave"]
+    kind: Kind
     text: str
 
 
@@ -157,102 +160,69 @@ class Claims:
 
 def read_claims(path: Path = CLAIMS_FILE) -> Claims:
     """The claims file, checked; ValueError names the file, the entry and what is wrong with it."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({error})".replace("\n", " ")) from None
-    try:
-        _check_keys("the file", content, ("controls", "claims"))
-        claims = tuple(map(_claim, content["claims"]))
-        controls = tuple(map(_control, content["controls"]))
-        names = [entry.id for entry in claims + controls]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the id {name} occurs twice")
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
-    return Claims(claims, controls)
+    with _named(path.name):
+        return _claims(**yaml.safe_load(path.read_text()))
 
 
-def _claim(entry: object) -> Claim:
-    required = ("id", "title", "sentence", "source", "figures", "predictions", "advice")
-    _check_keys("a claim", entry, required, ("about_collapse", "note", "changed"))
-    name, parts = entry["id"], entry["predictions"]
-    predictions = tuple(
-        _prediction(f"{name}{letter}", part) for letter, part in zip(ascii_lowercase, parts, strict=False)
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put a name before what goes wrong in what YAML holds, as a ValueError of one line."""
+    try:
+        yield
+    except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}".replace("\n", " ")) from None
+
+
+def _claims(claims: list[dict], controls: list[dict]) -> Claims:
+    read = Claims(
+        tuple(_entry(_claim, **entry) for entry in claims),
+        tuple(_entry(_control, **entry) for entry in controls),
     )
-    if not predictions:
-        raise ValueError(f"{name}: no prediction decides it")
-    converted = {
-        "figures": tuple(entry["figures"]),
-        "predictions": predictions,
-        "advice": _advice(name, entry["advice"]),
-    }
-    return Claim(**entry | converted)
+    names = [entry.id for entry in read.claims + read.controls]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"the id {repeated[0]} occurs twice")
+    return read
 
 
-def _control(entry: object) -> Prediction:
-    _check_keys("a control", entry, ("id", "role", "says", "effect"), ("around", *RELATIONS))
-    if entry["role"] not in ROLES:
-        raise ValueError(f"{entry['id']}: role {entry['role']!r} is none of {', '.join(ROLES)}")
-    rest = {key: value for key, value in entry.items() if key not in ("id", "role")}
-    return replace(_prediction(entry["id"], rest), role=entry["role"])
+def _entry(make: Callable[..., Claim | Prediction], id: str, **settings: object) -> Claim | Prediction:
+    with _named(id):
+        return make(id, **settings)
 
 
-def _prediction(name: str, entry: object) -> Prediction:
-    _check_keys(name, entry, ("says", "effect"), ("around", *RELATIONS))
-    effect = entry["effect"]
-    if not isinstance(effect, Mapping) or len(effect) != 1:
-        raise ValueError(f"{name}: effect is {effect!r}: give one evidence function with its arguments")
-    ((function, arguments),) = effect.items()
-    relations = [relation for relation in RELATIONS if relation in entry]
-    if len(relations) != 1:
-        raise ValueError(f"{name}: give exactly one of {', '.join(RELATIONS)}")
-    (relation,) = relations
-    is_pesq = entry[relation] == "pesq"
-    margin = MARGIN_PESQ if is_pesq else entry[relation]
-    if not isinstance(margin, int | float) or (relation == "within" and margin <= 0):
-        raise ValueError(f"{name}: margin {margin!r}: use a number or one of pesq")
-    prediction = Prediction(
-        name,
-        entry["says"],
-        function,
-        arguments or {},
-        Rule(relation, float(margin), float(entry.get("around", 0.0))),
-        scale="pesq" if is_pesq else "plain",
+def _claim(id: str, figures: list, predictions: list, advice: dict, **said: str | bool) -> Claim:
+    judged = tuple(
+        _entry(_prediction, id=f"{id}{letter}", **part)
+        for letter, part in zip(ascii_lowercase, predictions, strict=False)
     )
-    if function not in FUNCTIONS:
-        known = ", ".join(sorted(FUNCTIONS))
-        raise ValueError(f"{name}: unknown evidence {function!r}: use one of {known}")
-    try:
+    if not judged:
+        raise ValueError("no prediction decides it")
+    meant = {Verdict(verdict): Advice(*_only(given, KINDS)) for verdict, given in advice.items()}
+    return Claim(id, figures=tuple(figures), predictions=judged, advice=meant, **said)
+
+
+def _control(id: str, role: Role, **settings: object) -> Prediction:
+    if role not in ROLES:
+        raise ValueError(f"role {role!r} is none of {', '.join(ROLES)}")
+    return replace(_prediction(id, **settings), role=role)
+
+
+def _prediction(id: str, says: str, effect: dict, around: float = 0.0, **rule: float | str) -> Prediction:
+    function, arguments = _only(effect, FUNCTIONS)
+    relation, margin = _only(rule, RELATIONS)
+    scale = "pesq" if margin == "pesq" else "plain"
+    decides = Rule(relation, MARGIN_PESQ if scale == "pesq" else float(margin), float(around))
+    if relation == "within" and decides.margin <= 0:
+        raise ValueError(f"nothing is within ±{margin}: give a margin above 0")
+    prediction = Prediction(id, says, function, arguments or {}, decides, scale)
+    with _named(function):
         inspect.signature(FUNCTIONS[function]).bind(None, **prediction.arguments)
-        for needed in prediction.arms:
-            arm(needed)
-    except TypeError as error:
-        raise ValueError(f"{name}: evidence {function}: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    for needed in prediction.arms:
+        arm(needed)
     return prediction
 
 
-def _advice(name: str, entry: object) -> dict[Verdict, Advice]:
-    _check_keys(f"{name}, advice", entry, (), (Verdict.SUPPORTED.value, Verdict.REFUTED.value))
-    advice = {}
-    for verdict, given in entry.items():
-        if not isinstance(given, Mapping) or list(given) not in (["change"], ["leave"]):
-            raise ValueError(f"{name}, advice if {verdict}: give one of change and leave with a sentence")
-        ((kind, text),) = given.items()
-        advice[Verdict(verdict)] = Advice(kind, text)
-    return advice
-
-
-def _check_keys(what: str, entry: object, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"{what} is {entry!r}: give settings by name")
-    label = f"{what} {entry['id']}" if "id" in entry else what
-    lacking = [key for key in required if key not in entry]
-    if lacking:
-        raise ValueError(f"{label} lacks {', '.join(lacking)}")
-    unknown = [str(key) for key in entry if key not in required + optional]
-    if unknown:
-        raise ValueError(f"{label} has the unknown setting {', '.join(unknown)}")
+def _only(given: dict, known: Collection[str]) -> tuple:
+    """The name and the value of the one setting that is given."""
+    if len(given) != 1 or not given.keys() <= set(known):
+        raise ValueError(f"{given!r}: give exactly one of {', '.join(known)}")
+    return next(iter(given.items()))

@@ -44,32 +44,15 @@ def _first(content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["claims"][0].pop("sentence"), "C01 lacks sentence"),
-        (lambda c: c["claims"][0].update(verdict="refuted"), "C01 has the unknown setting verdict"),
-        (lambda c: c["claims"].append("C23"), "a claim is 'C23': give settings by name"),
-        (lambda c: _first(c).update(effect={"guessed": {}}), "C01a: unknown evidence 'guessed'"),
-        (lambda c: _first(c).update(effect={"_last_epoch": {}}), "C01a: unknown evidence '_last_epoch'"),
-        (
-            lambda c: _first(c).update(effect={"logged_zeros": {"lines": 3}}),
-            "C01a: evidence logged_zeros: .*lines",
-        ),
-        (lambda c: _first(c).update(effect="logged_zeros"), "C01a: effect is 'logged_zeros'"),
-        (lambda c: _first(c).update(below=0.5), "C01a: give exactly one of above, below, within"),
-        (lambda c: _first(c).update(above="large"), "C01a: margin 'large'"),
-        (lambda c: c["claims"][1]["predictions"][0].update(within=0), "C02a: margin 0"),
-        (
-            lambda c: _first(c).update(effect={"fall_from_peak": {"arm": "publshed"}}),
-            "C01a: unknown arm 'publshed'",
-        ),
         (lambda c: c["claims"].append(c["claims"][0]), "the id C01 occurs twice"),
-        (lambda c: c["claims"][0]["advice"].update(maybe={"change": "x"}), "unknown setting maybe"),
-        (
-            lambda c: c["claims"][0]["advice"].update(refuted={"keep": "x"}),
-            "C01, advice if refuted: give one",
-        ),
+        (lambda c: c["claims"][0].pop("sentence"), "C01: .*missing .* 'sentence'"),
         (lambda c: c["claims"][1]["predictions"].clear(), "C02: no prediction decides it"),
         (lambda c: c["controls"][0].update(role="hopeful"), "K1: role 'hopeful'"),
-        (lambda c: c.pop("controls"), "the file lacks controls"),
+        (lambda c: _first(c).update(effect={"_by_seed": {}}), "C01a: {'_by_seed': .*: give .*logged_zeros"),
+        (lambda c: _first(c).update(effect={"logged_zeros": {"lines": 3}}), "C01a: logged_zeros: .*'lines'"),
+        (lambda c: _first(c).update(effect={"fall_from_peak": {"arm": "good"}}), "C01a: unknown arm 'good'"),
+        (lambda c: _first(c).update(below=0.5), "C01a: .*: give exactly one of above, below, within"),
+        (lambda c: c["claims"][1]["predictions"][0].update(within=0), "C02a: nothing is within ±0"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, change, message):
@@ -84,5 +67,5 @@ def test_a_mistake_in_the_file_is_named(tmp_path, change, message):
 def test_a_file_that_is_not_yaml_is_refused(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text("claims: [")
-    with pytest.raises(ValueError, match="not YAML"):
+    with pytest.raises(ValueError, match=r"^claims\.yaml: while parsing .*$"):
         read_claims(path)
