@@ -1,7 +1,5 @@
 """Evidence from trainings, logs, surveys and experiments: every public function here may be named in claims.yaml."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -27,7 +25,7 @@ from cmgan.study.claims.effects import (
 )
 from cmgan.study.comparison.words import FELL, HELD, falls_over_seeds
 from cmgan.study.published.logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
-from cmgan.study.training.tables import Criterion, fall_by_utterance, pesq_falls, stops
+from cmgan.study.training.tables import Criterion, early_stopping, fall_by_utterance, pesq_falls, since_peak
 
 # Steps of the published training: 120 epochs of 11,572 utterances in batches of 4.
 PUBLISHED_STEPS = 120 * (11_572 // 4)
@@ -116,13 +114,8 @@ def change_while_falling(run: Evidence, arm: str, quantity: str) -> Effect:
     validation = run.arm("validation", arm)
     if falls_over_seeds(pesq_falls(validation)).at[arm, "verdict"] != FELL:
         raise MissingEvidenceError(f"PESQ of {arm} did not certainly fall")
-
-    def change(seed_run: pd.DataFrame) -> float:
-        means = seed_run.groupby("epoch")[["pesq", quantity]].mean()
-        at_peak = means[quantity][means["pesq"].idxmax()]
-        return (means[quantity].iloc[-1] - at_peak) / at_peak
-
-    return effect_of_seeds(_by_seed(validation, change), "relative")
+    changes = since_peak(run.arm("epochs", arm), (quantity,)).set_index("seed")
+    return effect_of_seeds(changes["change"] / changes["at_peak"], "relative")
 
 
 def early_stopping_gain(run: Evidence, arm: str, criterion: Criterion, patience: int) -> Effect:
@@ -130,19 +123,12 @@ def early_stopping_gain(run: Evidence, arm: str, criterion: Criterion, patience:
 
     Only seeds whose training it would have stopped count; MissingEvidenceError where there is none.
     """
-
-    def gain(seed_run: pd.DataFrame) -> float:
-        means = seed_run.groupby("epoch")[["pesq", "loss_total"]].mean().reset_index()
-        stop = stops(means, criterion, patience)
-        pesq = means.set_index("epoch")["pesq"]
-        return pesq[stop.last_epoch] - pesq.iloc[-1] if stop.stopped else np.nan
-
-    gains = _by_seed(run.arm("validation", arm), gain)
-    if gains.isna().all():
+    replayed = early_stopping(run.arm("epochs", arm), (criterion,), (patience,)).query("stopped")
+    if replayed.empty:
         raise MissingEvidenceError(
             f"a patience of {patience} by validation {criterion} stopped no training of {arm}: nothing to judge"
         )
-    return effect_of_seeds(gains)
+    return effect_of_seeds(replayed.set_index("seed")["gain"])
 
 
 def steps_above(run: Evidence, arm: str, columns: list, limit: float) -> Effect:
@@ -376,7 +362,3 @@ def _endpoint_difference(run: Evidence, first: str, second: str, column: str) ->
             f"{first} and {second} gave the same numbers: what sets them apart never acted"
         )
     return differences.mean()
-
-
-def _by_seed(validation: pd.DataFrame, value: Callable[[pd.DataFrame], float]) -> pd.Series:
-    return pd.Series({seed: value(rows) for seed, rows in validation.groupby("seed")}, dtype=float)

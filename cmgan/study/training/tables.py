@@ -1,6 +1,7 @@
 """What the training logs of all arms say, as tables: falls of PESQ, skipped steps, early stopping replayed."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -87,17 +88,17 @@ def pesq_falls(validation: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def since_peak(epochs: pd.DataFrame) -> pd.DataFrame:
+def since_peak(epochs: pd.DataFrame, quantities: Sequence[str] = MECHANISM) -> pd.DataFrame:
     """What losses, gain and inconsistency did between the epoch of the highest PESQ and the last one.
 
-    Columns: arm, seed, quantity (see `MECHANISM`), at_peak, final, change.
+    Columns: arm, seed, quantity, at_peak, final, change.
     """
     rows = []
     for (arm, seed), run in epochs.groupby(["arm", "seed"], sort=False):
         if run["pesq"].notna().any():
             peak, final = run.loc[run["pesq"].idxmax()], run.iloc[-1]
             rows += [
-                (arm, seed, name, peak[name], final[name], final[name] - peak[name]) for name in MECHANISM
+                (arm, seed, name, peak[name], final[name], final[name] - peak[name]) for name in quantities
             ]
     return pd.DataFrame(rows, columns=["arm", "seed", "quantity", "at_peak", "final", "change"])
 
@@ -208,7 +209,9 @@ def stops(epochs: pd.DataFrame, criterion: Criterion, patience: int) -> Stop:
     return Stop(epoch < numbers[-1], epoch, best_epoch)
 
 
-def early_stopping(epochs: pd.DataFrame) -> pd.DataFrame:
+def early_stopping(
+    epochs: pd.DataFrame, criteria: Iterable[Criterion] = CRITERIA, patiences: Sequence[int] = PATIENCES
+) -> pd.DataFrame:
     """Early stopping replayed on every training, on validation loss and on PESQ; frame: `RunResults.epochs`.
 
     One row per arm, seed, criterion and patience: stopped, last_epoch, best_epoch, pesq_best (at best_epoch, the
@@ -218,7 +221,7 @@ def early_stopping(epochs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (arm, seed), run in epochs.groupby(["arm", "seed"], sort=False):
         pesq = run.set_index("epoch")["pesq"]
-        for criterion, patience in product(CRITERIA, PATIENCES):
+        for criterion, patience in product(criteria, patiences):
             stop = stops(run, criterion, patience)
             best, stopped, end = pesq[stop.best_epoch], pesq[stop.last_epoch], pesq.iloc[-1]
             rows.append(

@@ -56,7 +56,9 @@ def _compared(results, loss=None, **arms):
     ]
     frame = pd.DataFrame(rows)
     losses = frame["epoch"].map(dict(enumerate(loss, 1))) if loss else 1.0
-    return replace(results, validation=frame.assign(loss_magnitude=losses, loss_total=losses))
+    frame = frame.assign(loss_magnitude=losses, loss_total=losses)
+    epochs = frame.groupby(["arm", "seed", "epoch"], as_index=False).mean(numeric_only=True)
+    return replace(results, validation=frame, epochs=epochs)
 
 
 def _stepped(results, **columns):

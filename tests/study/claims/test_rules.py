@@ -48,7 +48,7 @@ def _first(content):
         (lambda c: c["claims"][0].pop("sentence"), "C01: .*missing .* 'sentence'"),
         (lambda c: c["claims"][1]["predictions"].clear(), "C02: no prediction decides it"),
         (lambda c: c["controls"][0].update(role="hopeful"), "K1: role 'hopeful'"),
-        (lambda c: _first(c).update(effect={"_by_seed": {}}), "C01a: {'_by_seed': .*: give .*logged_zeros"),
+        (lambda c: _first(c).update(effect={"_inflation": {}}), "C01a: {'_inflation': .*logged_zeros"),
         (lambda c: _first(c).update(effect={"logged_zeros": {"lines": 3}}), "C01a: logged_zeros: .*'lines'"),
         (lambda c: _first(c).update(effect={"fall_from_peak": {"arm": "good"}}), "C01a: unknown arm 'good'"),
         (lambda c: _first(c).update(below=0.5), "C01a: .*: give exactly one of above, below, within"),
