@@ -1,4 +1,4 @@
-"""Means, differences, shares and correlations with intervals; what is missing is dropped and counted."""
+"""Means, differences, shares and correlations with intervals; what is missing is left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,15 +28,13 @@ ROUNDING = 1e-12
 class Interval:
     """An estimate with the bounds of its 95 % confidence interval.
 
-    n: values behind the estimate; dropped: values (or pairs) left out because something was missing.
-    Bounds are NaN where the data cannot give them; the estimate is NaN for n = 0.
+    n: values behind the estimate. Bounds are NaN where the data cannot give them; the estimate is NaN for n = 0.
     """
 
     estimate: float
     low: float
     high: float
     n: int
-    dropped: int = 0
 
     def columns(self, name: str) -> dict[str, float]:
         """As columns of a table: the estimate under a name of its own, low, high."""
@@ -117,13 +115,13 @@ def t_power(effect: float, margin: float, deviation: float, seeds: int) -> float
     return float(stats.nct.sf(stats.t.ppf(1 - ERROR / 2, seeds - 1), seeds - 1, shift))
 
 
-def endpoint_table(validation: pd.DataFrame, column: str, epochs: int = ENDPOINT_EPOCHS) -> pd.DataFrame:
-    """One arm's last `epochs` validations of `column`: rows utterance and epochs before its end, columns seeds.
+def endpoint_table(validation: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One arm's last `ENDPOINT_EPOCHS` of `column`: rows utterance and epochs before its end, columns seeds.
 
     validation: columns seed, epoch, id and `column`. A shorter training has fewer rows; NaN where a value is missing.
     """
     before_end = validation.groupby("seed")["epoch"].transform("max") - validation["epoch"]
-    last = validation.assign(before_end=before_end)[before_end < epochs]
+    last = validation.assign(before_end=before_end)[before_end < ENDPOINT_EPOCHS]
     return last.pivot(index=["id", "before_end"], columns="seed", values=column)
 
 
@@ -207,7 +205,7 @@ def _without_bounds(values: ArrayLike) -> tuple[np.ndarray, Interval]:
     values = np.asarray(values, dtype=float)
     present = values[~np.isnan(values)]
     mean = float(present.mean()) if len(present) else np.nan
-    return present, Interval(mean, np.nan, np.nan, len(present), len(values) - len(present))
+    return present, Interval(mean, np.nan, np.nan, len(present))
 
 
 def _weighted_correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -61,15 +61,8 @@ def test_impossible_share_is_refused():
         proportion_interval(5, 3)
 
 
-def test_missing_values_are_dropped_and_counted():
-    complete = mean_interval([1.0, 2.0, 4.0], 0)
-    with_gap = mean_interval([1.0, np.nan, 2.0, 4.0], 0)
-    assert (with_gap.estimate, with_gap.low, with_gap.high) == (
-        complete.estimate,
-        complete.low,
-        complete.high,
-    )
-    assert (with_gap.n, with_gap.dropped) == (3, 1)
+def test_missing_values_are_left_out():
+    assert mean_interval([1.0, np.nan, 2.0, 4.0], 0) == mean_interval([1.0, 2.0, 4.0], 0)
 
 
 def test_single_value_has_an_estimate_without_bounds():
@@ -81,7 +74,7 @@ def test_single_value_has_an_estimate_without_bounds():
 def test_nothing_but_missing_values_gives_no_estimate():
     interval = mean_interval([np.nan, np.nan], 0)
     assert np.isnan(interval.estimate)
-    assert (interval.n, interval.dropped) == (0, 2)
+    assert interval.n == 0
 
 
 def test_equal_values_give_zero_width():
@@ -142,10 +135,11 @@ def test_holm_multiplies_the_smallest_by_all_and_never_orders_anew(p_values, adj
 def test_endpoints_are_the_last_epochs_of_each_seed_counted_from_its_own_end():
     rows = [(0, epoch, 1.0 + epoch) for epoch in range(1, 6)] + [(1, epoch, epoch) for epoch in range(1, 4)]
     frame = pd.DataFrame(rows, columns=["seed", "epoch", "pesq"]).assign(id="a")
-    table = endpoint_table(frame, "pesq", epochs=2)
+    table = endpoint_table(frame, "pesq")
     assert table.loc[("a", 0)].to_dict() == {0: 6.0, 1: 3.0}
     assert table.loc[("a", 1)].to_dict() == {0: 5.0, 1: 2.0}
-    assert len(table) == 2
+    assert table.loc[("a", 2)].to_dict() == {0: 4.0, 1: 1.0}
+    assert len(table) == 3
 
 
 def test_utterance_that_failed_for_one_seed_is_left_out_of_all():

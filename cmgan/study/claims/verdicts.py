@@ -68,11 +68,6 @@ class JudgedRun:
         """Every prediction of every claim, then the controls."""
         return tuple(judged for claim in self.claims for judged in claim.predictions) + self.controls
 
-    @property
-    def collapsed(self) -> bool:
-        """Whether PESQ certainly fell, from scratch or in a branch."""
-        return collapse_seen(self.controls, True) or collapse_seen(self.controls, False)
-
 
 def judge(prediction: Prediction, found: Effect | Missing, adjusted: float | None = None) -> Judged:
     """A prediction judged by its 95 % interval, or by its Holm-adjusted p-value where it has one.

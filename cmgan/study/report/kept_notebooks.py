@@ -70,11 +70,12 @@ def publishable(notebook: NotebookNode, places: Mapping[str, str]) -> NotebookNo
     return kept
 
 
-def shrunk(png: bytes, widest: int = WIDEST_PIXELS) -> bytes:
-    """A PNG of at most `widest` pixels across and a palette of 256 colours; the given one where that is smaller."""
+def shrunk(png: bytes) -> bytes:
+    """A PNG of at most `WIDEST_PIXELS` across and a palette of 256 colours; the given one where that is smaller."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    if image.width > widest:
-        image = image.resize((widest, round(image.height * widest / image.width)), Image.Resampling.LANCZOS)
+    if image.width > WIDEST_PIXELS:
+        height = round(image.height * WIDEST_PIXELS / image.width)
+        image = image.resize((WIDEST_PIXELS, height), Image.Resampling.LANCZOS)
     written = io.BytesIO()
     image.quantize(COLOURS).save(written, format="PNG", optimize=True)
     return min(png, written.getvalue(), key=len)
