@@ -14,6 +14,7 @@ import pandas as pd
 from cmgan.statistics import ENDPOINT_EPOCHS
 from cmgan.study.branches.tables import endpoints
 from cmgan.study.objective.words import answer_in_words
+from cmgan.study.wording import code, markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -60,15 +61,12 @@ def claims_table() -> str:
 def generator_table() -> str:
     """Step and inference of every implementation, and how far from the floor."""
     table = pd.read_csv(BENCHMARKS / "generator.csv")
-    lines = [
-        "| width × blocks, batch, threads | implementation | step (s) | × literal | × floor "
-        "| inference (s) | × literal | × floor | compiled in (s) | memory (MiB) |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ["width × blocks, batch, threads", "implementation", "step (s)", "× literal", "× floor"]
+    columns += ["inference (s)", "× literal", "× floor", "compiled in (s)", "memory (MiB)"]
+    rows = []
     for row in table.itertuples():
-        if pd.isna(row.step_s):
-            measured = ["no result", "–", "–", "–", "–", "–", "–", "–"]
-        else:
+        measured = ["no result", *7 * ["–"]]
+        if pd.notna(row.step_s):
             measured = [
                 f"{row.step_s:.2f}",
                 _ratio(row.step_times_literal),
@@ -79,43 +77,37 @@ def generator_table() -> str:
                 f"{row.compile_s:.0f}" if row.compile_s else "–",
                 f"{row.peak_mib:.0f}",
             ]
-        lines.append(f"| {row.configuration} | {row.implementation} | {' | '.join(measured)} |")
-    return "\n".join(lines) + "\n"
+        rows.append([row.configuration, row.implementation, *measured])
+    return markdown_table(columns, rows)
 
 
 def kernel_table() -> str:
     """How much longer a whole step and inference take without one C file."""
     table = pd.read_csv(BENCHMARKS / "generator.csv").set_index(["configuration", "implementation"])
-    lines = [
-        "| width × blocks, batch, threads | without | step takes | inference takes |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for (configuration, name), row in table.iterrows():
         if name.startswith("without "):
             ours = table.loc[(configuration, "ours")]
             factors = [f"{row[each] / ours[each]:.2f} times as long" for each in ("step_s", "inference_s")]
-            lines.append(f"| {configuration} | `{name.removeprefix('without ')}` | {' | '.join(factors)} |")
-    return "\n".join(lines) + "\n"
+            rows.append([configuration, code(name.removeprefix("without ")), *factors])
+    columns = ["width × blocks, batch, threads", "without", "step takes", "inference takes"]
+    return markdown_table(columns, rows)
 
 
 def growth_table() -> str:
     """Time and memory at each size, and their exponents."""
-    lines = [
-        "| what grows | sizes | seconds | exponent | memory (MiB) | exponent |",
-        "|---|---|---|---|---|---|",
-    ]
-    for grows, rows in pd.read_csv(BENCHMARKS / "growth.csv").groupby("grows", sort=False):
-        first = rows.iloc[0]
-        columns = [
+    rows = [
+        [
             grows.replace("_", ", "),
-            ", ".join(map(str, rows["size"])),
-            ", ".join(f"{value:.2f}" for value in rows["seconds"]),
-            f"{first['time_exponent']:.2f}",
-            ", ".join(f"{value:.0f}" for value in rows["peak_mib"]),
-            f"{first['memory_exponent']:.2f}",
+            ", ".join(map(str, sizes["size"])),
+            ", ".join(f"{value:.2f}" for value in sizes["seconds"]),
+            f"{sizes['time_exponent'].iloc[0]:.2f}",
+            ", ".join(f"{value:.0f}" for value in sizes["peak_mib"]),
+            f"{sizes['memory_exponent'].iloc[0]:.2f}",
         ]
-        lines.append(f"| {' | '.join(columns)} |")
-    return "\n".join(lines) + "\n"
+        for grows, sizes in pd.read_csv(BENCHMARKS / "growth.csv").groupby("grows", sort=False)
+    ]
+    return markdown_table(["what grows", "sizes", "seconds", "exponent", "memory (MiB)", "exponent"], rows)
 
 
 def repeats_finding() -> str:
