@@ -133,11 +133,16 @@ def test_of_two_commands_that_write_one_file_at_once_each_writes_it_whole(
     assert alone[0] != alone[1]
     names = sorted(path.name for path in tmp_path.iterdir())
     target.unlink()
+    # Another number of threads would round otherwise.
+    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     # Held until both are about to write, so that they do so at once.
     with whole_file(target) as partial:
         both = [
             subprocess.Popen(
-                [sys.executable, "-m", "cmgan", *map(str, one)], cwd=ROOT, stdout=subprocess.DEVNULL
+                [sys.executable, "-m", "cmgan", *map(str, one)],
+                cwd=ROOT,
+                env=threads,
+                stdout=subprocess.DEVNULL,
             )
             for one in given
         ]
