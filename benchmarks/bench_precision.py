@@ -102,9 +102,7 @@ def _train(seed: int, mixed_precision: str) -> dict[str, float]:
     started = time.process_time()
     with PesqWorkers(0) as scorer:
         steps = [
-            training_step(
-                next(batches), TrainingContext(state, Recipe(), accelerator, scorer), labels
-            ).generator
+            training_step(next(batches), TrainingContext(state, Recipe(), accelerator, scorer), labels)
             for _ in range(STEPS)
         ]
     seconds = time.process_time() - started
@@ -113,7 +111,7 @@ def _train(seed: int, mixed_precision: str) -> dict[str, float]:
         for pair in pairs[:HELD_OUT]
     ]
     return {
-        "loss at the end": float(np.mean([step.loss_total for step in steps[-10:]])),
+        "loss at the end": float(np.mean([step["loss_total"] for step in steps[-10:]])),
         "PESQ of held-out clips": float(np.mean(scores)),
         f"CPU seconds for {STEPS} steps, width 16": seconds,
     }

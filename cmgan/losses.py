@@ -12,15 +12,15 @@ from cmgan.signal import magnitude
 
 @dataclass(frozen=True)
 class GeneratorLosses:
-    """Terms of the generator's loss, scalars; `total` is their weighted sum. Only MP-SENet has the last two."""
+    """Terms of the generator's loss, scalars; `total` is their weighted sum. Only MP-SENet has two of them."""
 
     real_imaginary: Tensor
     magnitude: Tensor
     time: Tensor
     metric: Tensor
+    phase: Tensor | None
+    consistency: Tensor | None
     total: Tensor
-    phase: Tensor | None = None
-    consistency: Tensor | None = None
 
     def values(self) -> dict[str, float]:
         """Every term as a number, "loss_" before its name; NaN where the system lacks it."""
@@ -56,7 +56,7 @@ def generator_losses(
         + weights.time * time
         + weights.metric * metric
     )
-    return GeneratorLosses(real_imaginary, magnitude_loss, time, metric, total)
+    return GeneratorLosses(real_imaginary, magnitude_loss, time, metric, None, None, total)
 
 
 def discriminator_loss(

@@ -203,15 +203,15 @@ class Training:
             accumulation = accumulation_of(number, total, run.budget.gradient_accumulation)
             placed = Batch(batch.clean.to(accelerator.device), batch.noisy.to(accelerator.device), batch.ids)
             try:
-                record = training_step(placed, self.context, labels, accumulation)
+                logged = training_step(placed, self.context, labels, accumulation)
             except DivergenceError as error:
                 place = f"{run.name}, step {state.step + 1} (utterances {', '.join(batch.ids)})"
                 raise DivergenceError(f"{place}: {error}; {WAY_OUT}") from error
             state.step, state.batches = state.step + 1, state.batches + 1
-            row = {"epoch": epoch, "step": state.step} | record.row()
+            row = {"epoch": epoch, "step": state.step} | logged
             self._log("steps.csv", [row | {"seconds": time.perf_counter() - started}])
-            self.tracker.log("train", record.row(), state.step)
-            self.progress.step(epoch, record.generator.loss_total)
+            self.tracker.log("train", logged, state.step)
+            self.progress.step(epoch, logged["loss_total"])
             if run.validation_steps and state.step % run.validation_steps == 0:
                 self._validate(state.step)
             # Gradients that wait for their update are not kept; an epoch's last state is, after its validation.

@@ -44,24 +44,6 @@ class Accumulation:
 
 
 @dataclass(frozen=True)
-class GeneratorStep:
-    """Loss terms of one step, gradient norm before clipping, gain of estimate against clean; all dimensionless.
-
-    Phase and consistency loss are MP-SENet's, missing for CMGAN; the norm is missing where no update was due.
-    """
-
-    loss_real_imaginary: float
-    loss_magnitude: float
-    loss_time: float
-    loss_metric: float
-    loss_phase: float
-    loss_consistency: float
-    loss_total: float
-    gradient_norm_generator: float
-    gain: float
-
-
-@dataclass(frozen=True)
 class DiscriminatorStep:
     """The discriminator's half of a step; NaN (an empty cell) where nothing was computed.
 
@@ -83,23 +65,13 @@ class DiscriminatorStep:
     failure_injected: bool = False
 
 
-@dataclass(frozen=True)
-class StepRecord:
-    """What one step logs."""
-
-    generator: GeneratorStep
-    discriminator: DiscriminatorStep
-
-    def row(self) -> dict[str, float | int | bool | str]:
-        """One row of steps.csv."""
-        return vars(self.generator) | vars(self.discriminator)
-
-
 def training_step(
     batch: Batch, context: TrainingContext, labels: LabelSource, accumulation: Accumulation = Accumulation()
-) -> StepRecord:
-    """Generator step, then discriminator step with PESQ labels: the public order.
+) -> dict[str, float | int | bool | str]:
+    """Generator step, then discriminator step with PESQ labels: the public order; returns a row of steps.csv.
 
+    The row: `GeneratorLosses.values`, the generator's gradient norm (before clipping; missing where no update was
+    due), the gain of estimate against clean, and the fields of DiscriminatorStep; none of them has a unit.
     Scoring starts as soon as the estimate exists and is joined after the generator's step, so that its time
     is hidden behind the backward pass. Without a metric loss (weight 0) the discriminator is left alone.
     Several processes make one step together: labels are those of the global batch, logged values its means.
@@ -122,14 +94,12 @@ def training_step(
     norm = update(state.generator, state.generator_optimiser, context, accumulation)
     judge.requires_grad_(True)
     gain = gain_of(result.waveform.detach(), result.clean).nanmean().item()
-    terms = losses.values() | ({} if adversarial else {"loss_metric": MISSING})
-    generator_step = GeneratorStep(
-        **averaged(terms | {"gradient_norm_generator": norm, "gain": gain}, accelerator)
-    )
+    row = losses.values() | {"gradient_norm_generator": norm, "gain": gain}
+    row = averaged(row if adversarial else row | {"loss_metric": MISSING}, accelerator)
     if pending is None:
-        return StepRecord(generator_step, DiscriminatorStep())
+        return row | vars(DiscriminatorStep())
     magnitudes = clean_magnitude, estimated_magnitude.detach()
-    return StepRecord(generator_step, _discriminator_step(magnitudes, pending, context, labels, accumulation))
+    return row | vars(_discriminator_step(magnitudes, pending, context, labels, accumulation))
 
 
 def _discriminator_step(
@@ -146,7 +116,7 @@ def _discriminator_step(
     labelled = label_source.label(pesq)
     labels = labelled.labels
     kept = labels.values[labels.kept & np.isfinite(labels.values)]
-    values = dict.fromkeys(("loss_discriminator", "discriminator_clean", "discriminator_estimate"), MISSING)
+    means = {}
     if not labels.skip:
         first = accelerator.process_index * len(scores)
         own = labels.part(first, first + len(scores))
@@ -156,10 +126,11 @@ def _discriminator_step(
         accelerator.backward(loss / accumulation.steps)
         if not torch.isfinite(loss):
             raise DivergenceError(f"the discriminator's loss is {loss.item()}")
-        means = (each.mean().item() for each in (loss, on_clean, on_estimate))
-        values = averaged(dict(zip(values, means, strict=True)), accelerator)
+        outputs = {"discriminator_clean": on_clean, "discriminator_estimate": on_estimate}
+        means = {name: each.mean().item() for name, each in outputs.items()}
+        means = averaged(means | {"loss_discriminator": loss.item()}, accelerator)
     return DiscriminatorStep(
-        **values,
+        **means,
         discriminator_skipped=labels.skip,
         gradient_norm_discriminator=update(
             state.discriminator, state.discriminator_optimiser, context, accumulation
