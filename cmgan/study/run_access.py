@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TextIO
 
-from data_prep.whole_files import explained_when_unwritable, taken
+from data_prep.whole_files import explained_when_unwritable, held, taken
 
 FOLDER = ".locks"
 RUN = "run"
@@ -47,23 +47,20 @@ def part_of_run(folder: Path, trainings: list[str]) -> Iterator[bool]:
 
     Gives whether no other worker was there.
     """
-    with ExitStack() as held:
-        run = held.enter_context(_lock_file(folder, RUN))
+    with ExitStack() as locks:
+        run = locks.enter_context(_lock_file(folder, RUN))
         alone = taken(run)
         if not taken(run, shared=True):
             sys.exit(f"error: {folder} is being written by a whole run: wait for it")
         for training in trainings:
-            if not taken(held.enter_context(_lock_file(folder, training))):
+            if not taken(locks.enter_context(_lock_file(folder, training))):
                 sys.exit(f"error: another worker has {training}: give this one another part, e.g. SHARE=2/2")
         yield alone
 
 
-@contextmanager
-def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
-    """Hold one thing of the run; where another worker does, wait for it."""
-    with _lock_file(folder, what) as lock:
-        taken(lock, wait=True)
-        yield
+def one_at_a_time(folder: Path, what: str) -> AbstractContextManager:
+    """Hold one thing of a run, part of which is held already; where another worker does, wait for it."""
+    return held(folder / FOLDER / what)
 
 
 def _lock_file(folder: Path, name: str) -> TextIO:

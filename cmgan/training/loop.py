@@ -55,9 +55,9 @@ def train(run: TrainingRun, report: Callable[[str], None] = print) -> Path:
     from the last checkpoint with the same result.
     A run that is complete is not trained again. Several processes, started by torchrun or accelerate launch, train
     one run together; the first of them writes and reports.
-    Raises ValueError when the folder holds a result or a checkpoint of other settings or another process trains in
-    it, for an empty split, a batch that cannot be filled, an unknown compile backend, a tracker that is not
-    installed, or a number of processes other than the budget's; AudioError for unreadable audio.
+    Raises ValueError when the folder holds a result or a checkpoint of other settings, for an empty split, a batch
+    that cannot be filled, an unknown compile backend, a tracker that is not installed, or a number of processes
+    other than the budget's; BlockingIOError when another process trains in it; AudioError for unreadable audio.
     """
     if is_complete(run):
         remove_leftovers(run)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cmgan.kernels.library import arithmetic
 from cmgan.recipe import Budget, Recipe, recorded_budget
 from data_prep.manifest import sha256_of
-from data_prep.whole_files import explained_when_unwritable, taken, whole_file, write_text
+from data_prep.whole_files import explained_when_unwritable, held, whole_file, write_text
 
 DISCRIMINATORS = "discriminators.pt"
 STATE = "state.pt"
@@ -93,16 +93,12 @@ def is_complete(run: TrainingRun) -> bool:
 def working_folder(run: TrainingRun) -> Iterator[None]:
     """Hold `unfinished`, made with the run's config.json; what other settings left there is thrown away.
 
-    Raises ValueError where another process holds it.
+    Raises BlockingIOError where another process holds it.
     """
     with explained_when_unwritable(run.output):
         run.unfinished.mkdir(parents=True, exist_ok=True)
-    # The lock goes with the process, so that a killed one leaves nothing to clean up.
-    with (run.unfinished / LOCK).open("w") as lock:
-        if not taken(lock):
-            raise ValueError(
-                f"{run.output} is being trained by another process: wait for it, or give another folder"
-            )
+    refusal = f"{run.output} is being trained by another process: wait for it, or give another folder"
+    with held(run.unfinished / LOCK, refusal):
         config = run.unfinished / "config.json"
         wanted = json.loads(json.dumps(run.identity()))
         there = json.loads(config.read_text()) if config.exists() else {}

@@ -39,7 +39,7 @@ def test_a_second_training_in_one_folder_is_refused_and_the_first_ends_as_if_alo
 
     def step(*given):
         for other in (run, dataclasses.replace(run, seed=2)):
-            with pytest.raises(ValueError, match="being trained by another process: wait") as refusal:
+            with pytest.raises(BlockingIOError, match="being trained by another process: wait") as refusal:
                 quietly(other)
             refused.append(str(refusal.value))
         return real_step(*given)
