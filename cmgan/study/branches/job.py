@@ -1,6 +1,5 @@
 """Train trunks and their branches: python -m cmgan.study.branches.job PLAN MANIFEST."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 import typer
 import yaml
 
+from cmgan.commands.outcome import input_errors
 from cmgan.dataset import load_pairs
 from cmgan.metrics.pesq import pesq_score
 from cmgan.recipe import Budget, budget_for
@@ -146,15 +146,13 @@ def main(
     last_rank: Annotated[int, typer.Option(help="leave out branches of a higher rank; 0 trains all")] = 0,
 ) -> None:
     """Train every trunk and branch of a plan that is not trained yet."""
-    try:
+    with input_errors():
         plan = read_plan(plan_file)
         if last_rank:
             plan = replace(plan, branches=tuple(b for b in plan.branches if b.rank <= last_rank))
         watched = watched_on_test(manifest, output / "data" / "manifest.csv")
         write_table(noisy_scores(watched), output / "noisy.csv")
         train_all(plan, watched, output / "training")
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 def train_all(

@@ -6,7 +6,6 @@ all runs together: claims.csv, claims.md, power.csv. What the runs lack, minima 
 What goes along was looked for after the runs were seen: it changes where PESQ does, which is not to cause it.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
+from cmgan.commands.outcome import input_errors
 from cmgan.statistics import (
     ENDPOINT_EPOCHS,
     MARGIN_PESQ,
@@ -217,12 +217,10 @@ def main(
     again: Annotated[list[Path] | None, typer.Option(help="run that repeats seeds of the first one")] = None,
 ) -> None:
     """Set the runs' seeds beside one another and judge the claims on all of them."""
-    try:
+    with input_errors():
         results, repeated = ([load_run(run) for run in folders] for folders in (runs, again or ()))
         differences = seed_differences(results)
         judged = judge_run(pooled(results), (*runs, *(beside or ())))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"error: {error}")
     write_table(claims_frame(judged), folder / "claims.csv")
     write_text(claims_markdown(judged), folder / "claims.md")
     if power := power_table(judged):

@@ -1,12 +1,12 @@
 """Keep and sum up the minima of finished runs: python -m cmgan.study.objective.summary results/objective RUN…"""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
 
+from cmgan.commands.outcome import input_errors
 from cmgan.statistics import seed_interval
 from cmgan.study.claims.effects import Evidence
 from cmgan.study.claims.rules import FROM_OBJECTIVE, read_claims
@@ -88,7 +88,7 @@ def main(
     runs: Annotated[list[Path] | None, typer.Argument(help="finished runs to keep first")] = None,
 ) -> None:
     """Keep the minima of runs, then draw the figures of everything kept and write each SUMMARY.md."""
-    try:
+    with input_errors():
         for run in runs or []:
             keep_minima(run, folder / run.name)
         for minima in sorted(folder.glob("*/objective/minima.csv")):
@@ -96,8 +96,6 @@ def main(
             redraw_run(root)
             write_text(summary(root), root / "SUMMARY.md")
             print(root / "SUMMARY.md")
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

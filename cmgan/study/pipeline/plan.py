@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 import typer
 
+from cmgan.commands.outcome import input_errors
 from cmgan.dataset import batches_per_epoch
 from cmgan.metrics.evaluation import available_cores
 from cmgan.progress import duration
@@ -173,11 +174,9 @@ def hours(count: float) -> str:
 def main(profile_name: ProfileName, corpus: CorpusFolder = "", config: Overrides = None) -> None:
     """Print what a profile would cost on this machine; some steps of training are measured for it."""
     root = repository_root()
-    try:
+    with input_errors():
         profile = checked_profile(root, profile_name, corpus, config or [])
         plan = plan_of(profile, root)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     print(f"Measuring {WARM_UP_STEPS + MEASURED_STEPS} steps of {profile.arms[0]} …", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,

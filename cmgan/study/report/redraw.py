@@ -16,6 +16,7 @@ import pandas as pd
 import typer
 from PIL import Image
 
+from cmgan.commands.outcome import input_errors
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
 from cmgan.study.figure_files import FORMATS, PAPER, STYLES, Style, draw
@@ -113,7 +114,7 @@ def _draw(one: Drawn, folder: Path, style: Style = PAPER) -> None:
 
 def draw_again(run: Path, style: str = "", out: Path | None = None) -> None:
     """What `main` does, for one who holds the run."""
-    try:
+    with input_errors():
         if not (style or out):
             files = redraw_run(run)
             print(f"Drawn again: {', '.join(str(file.relative_to(run).with_suffix('')) for file in files)}")
@@ -122,8 +123,6 @@ def draw_again(run: Path, style: str = "", out: Path | None = None) -> None:
         if name not in STYLES:
             sys.exit(f"error: unknown style {name!r}: use {' or '.join(STYLES)}")
         print(f"Drawn: {draw_gallery(run, STYLES[name], out or run / f'figures-{name}')}")
-    except OSError as error:
-        sys.exit(f"error: {error}")
 
 
 def main(
