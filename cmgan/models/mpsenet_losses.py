@@ -1,49 +1,39 @@
 """MP-SENet's generator losses, term by term."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from cmgan.losses import GeneratorLosses
-from cmgan.models.mpsenet import PolarSpectrum
+from cmgan.losses import GeneratorLosses, generator_losses
+from cmgan.recipe import LossWeights
 
-# The public code's weights.
-WEIGHTS = {
-    "magnitude": 0.9,
-    "phase": 0.3,
-    "real_imaginary": 0.1,
-    "consistency": 0.1,
-    "time": 0.2,
-    "metric": 0.05,
-}
+# The public code's weights of the terms that CMGAN lacks; those of the others are CMGAN's.
+PHASE_WEIGHT, CONSISTENCY_WEIGHT = 0.3, 0.1
 
 
 def mpsenet_losses(
-    estimate: PolarSpectrum,
-    clean: PolarSpectrum,
-    reanalysed: PolarSpectrum,
+    estimate: Tensor,
+    clean: Tensor,
+    reanalysed: Tensor,
     estimated_waveform: Tensor,
     clean_waveform: Tensor,
     metric_score: Tensor | None,
 ) -> GeneratorLosses:
-    """All terms of gain-normalised signals; waveforms (B, N), spectra (B, F, T).
+    """All terms of gain-normalised signals; waveforms (B, N), compressed spectra (B, 2, T, F).
 
     reanalysed: the spectrum of the estimated waveform, whose magnitude is also what the discriminator sees.
     metric_score: D(clean, reanalysed magnitude) (B, 1), or None without a discriminator (metric term 0).
     Source: public code fact, MP-SENet; which differences count was found by matching the public terms.
     """
-    estimated_parts = estimate.real_imaginary()
-    time = (estimated_waveform - clean_waveform).abs().mean()
-    terms = {
-        "magnitude": (estimate.magnitude - clean.magnitude).square().mean(),
-        "phase": phase_loss(estimate.phase, clean.phase),
-        "real_imaginary": 2 * (estimated_parts - clean.real_imaginary()).square().mean(),
-        "consistency": 2 * (estimated_parts - reanalysed.real_imaginary()).square().mean(),
-        "time": time,
-        "metric": (metric_score - 1).square().mean() if metric_score is not None else torch.zeros_like(time),
-    }
-    return GeneratorLosses(**terms, total=sum(weight * terms[name] for name, weight in WEIGHTS.items()))
+    shared = generator_losses(
+        estimate, clean, estimated_waveform, clean_waveform, metric_score, LossWeights()
+    )
+    phase = phase_loss(_phase(estimate), _phase(clean))
+    consistency = 2 * (estimate - reanalysed).square().mean()
+    total = shared.total + PHASE_WEIGHT * phase + CONSISTENCY_WEIGHT * consistency
+    return replace(shared, phase=phase, consistency=consistency, total=total)
 
 
 def phase_loss(estimate: Tensor, clean: Tensor) -> Tensor:
@@ -59,3 +49,8 @@ def phase_loss(estimate: Tensor, clean: Tensor) -> Tensor:
 def anti_wrapped(phase_difference: Tensor) -> Tensor:
     """Distance to the nearest multiple of 2π, 0…π: |x − 2π·round(x / 2π)|."""
     return (phase_difference - 2 * math.pi * torch.round(phase_difference / (2 * math.pi))).abs()
+
+
+def _phase(compressed: Tensor) -> Tensor:
+    real, imaginary = compressed.transpose(2, 3).unbind(1)
+    return imaginary.atan2(real)

@@ -4,11 +4,11 @@ from torch import Tensor
 
 from cmgan.forward import Forward
 from cmgan.losses import GeneratorLosses, generator_losses
-from cmgan.models.mpsenet import MPSENetGenerator, PolarSpectrum
+from cmgan.models.mpsenet import MPSENetGenerator
 from cmgan.models.mpsenet_losses import mpsenet_losses
 from cmgan.models.tscnet import TSCNet
 from cmgan.recipe import Budget, GeneratorName, Recipe, TimeTarget
-from cmgan.signal import StftSettings, magnitude
+from cmgan.signal import StftSettings
 
 GENERATORS: dict[GeneratorName, type[TSCNet | MPSENetGenerator]] = {
     "tscnet": TSCNet,
@@ -40,10 +40,6 @@ def objective(
         return generator_losses(
             result.estimate, result.clean_spectrum, result.waveform, target, metric_score, recipe.loss_weights
         )
-    spectra = map(_polar, (result.estimate, result.clean_spectrum, result.reanalysed()))
-    return mpsenet_losses(*spectra, result.waveform, target, metric_score)
-
-
-def _polar(compressed: Tensor) -> PolarSpectrum:
-    real, imaginary = compressed.transpose(2, 3).unbind(1)
-    return PolarSpectrum(magnitude(compressed).transpose(1, 2), imaginary.atan2(real))
+    return mpsenet_losses(
+        result.estimate, result.clean_spectrum, result.reanalysed(), result.waveform, target, metric_score
+    )

@@ -28,7 +28,10 @@ def _losses_of(
     estimate: PolarSpectrum, clean: torch.Tensor, metric_score: torch.Tensor | None = None
 ) -> GeneratorLosses:
     waveform = synthesise(estimate, clean.shape[-1])
-    return mpsenet_losses(estimate, analyse(clean), analyse(waveform), waveform, clean, metric_score)
+    spectra = (
+        each.real_imaginary().permute(0, 3, 2, 1) for each in (estimate, analyse(clean), analyse(waveform))
+    )
+    return mpsenet_losses(*spectra, waveform, clean, metric_score)
 
 
 @pytest.fixture(scope="module")

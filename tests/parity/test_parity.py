@@ -201,7 +201,10 @@ def test_every_term_of_mpsenets_loss(mpsenet: Fixture) -> None:
 def mpsenet_losses_of(fixture: Fixture) -> GeneratorLosses:
     estimate, clean = PolarSpectrum(fixture["out/mag"], fixture["out/phase"]), fixture["in/clean"]
     waveform = synthesise(estimate, clean.shape[-1])
-    return mpsenet_losses(estimate, analyse(clean), analyse(waveform), waveform, clean, None)
+    spectra = (
+        each.real_imaginary().permute(0, 3, 2, 1) for each in (estimate, analyse(clean), analyse(waveform))
+    )
+    return mpsenet_losses(*spectra, waveform, clean, None)
 
 
 def test_names_and_shapes_at_full_width(shared_folder: Path) -> None:
