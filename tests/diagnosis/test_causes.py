@@ -12,7 +12,7 @@ from cmgan.diagnosis.findings import Finding, Weight
 from cmgan.diagnosis.reading import courses, read_text
 from cmgan.study.claims.rules import read_claims
 from cmgan.study.figure_files import draw
-from cmgan.study.training import diagnosis_plots
+from cmgan.study.training import plots
 from tests.diagnosis.logs import SPEECH_SCALE, log_by_epoch, published_log, trained_on
 
 TITLES = {claim.id: claim.title for claim in read_claims().claims}
@@ -116,9 +116,9 @@ def test_the_tables_of_the_notebook_have_a_row_per_run_and_their_figure_is_drawn
     assert answers.loc[1, ["steps", "peak_epoch"]].isna().all()
     frame = courses(logs)
     assert set(frame["quantity"]) == {"pesq", "train_loss", "disc_loss", "validation_loss"}
-    figure = draw(diagnosis_plots.courses, frame, tmp_path, "courses")
-    assert [axis.get_title() for axis in figure.axes] == list(diagnosis_plots.TITLES.values())
-    draw(diagnosis_plots.courses, pd.read_csv(tmp_path / "courses.csv"), tmp_path, "courses")
+    figure = draw(plots.courses, frame, tmp_path, "courses")
+    assert [axis.get_title() for axis in figure.axes] == list(plots.COURSES.values())
+    draw(plots.courses, pd.read_csv(tmp_path / "courses.csv"), tmp_path, "courses")
 
 
 def test_every_cause_rests_on_a_claim_of_the_study_and_says_which(rng):

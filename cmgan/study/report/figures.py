@@ -22,7 +22,6 @@ from cmgan.study.published import plots as log_plots
 from cmgan.study.report.answer import answer_figure, answer_frame
 from cmgan.study.run_results import RunResults
 from cmgan.study.silence import plots as silence_plots
-from cmgan.study.training import diagnosis_plots
 from cmgan.study.training import plots as training_plots
 from cmgan.study.training.tables import distribution, gradient_norms
 
@@ -60,7 +59,7 @@ PLOTS: dict[str, PlotFunction] = {
     "example": corpus_plots.pair_of_spectrograms,
     "steps": training_plots.step_curves,
     "epochs": training_plots.epoch_curves,
-    "courses": diagnosis_plots.courses,
+    "courses": training_plots.courses,
     "utterances": comparison_plots.improvement_by_utterance,
 }
 

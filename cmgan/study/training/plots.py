@@ -1,4 +1,4 @@
-"""Figures of training, of one run and of arms beside each other. Each takes one frame, which its CSV holds."""
+"""Figures of training: of a run, arms side by side, logs diagnosed. Each takes one frame, which its CSV holds."""
 
 from collections.abc import Sequence
 
@@ -25,6 +25,14 @@ DECADE = 10  # values that span less are drawn on a linear axis
 # More arms than this in one panel cannot be told apart.
 OVERLAID_ARMS = 6
 PANEL_COLUMNS = 4
+COURSES = {
+    "pesq": "validation PESQ",
+    "validation_loss": "validation loss",
+    "train_loss": "training loss",
+    "disc_loss": "discriminator loss",
+}
+# More runs than this share a colour with another one; then a legend would only mislead.
+NAMED_RUNS = 10
 
 
 def step_curves(steps: pd.DataFrame) -> Figure:
@@ -152,6 +160,31 @@ def gradient_norms(frame: pd.DataFrame) -> Figure:
         axis.axvline(limit, color="0.2", linestyle="--", linewidth=1)
         _plain_log_scale(axis)
         axis.set(title=network, xlabel=f"gradient norm before clipping (dashed: {limit:g})")
+    return figure
+
+
+def courses(frame: pd.DataFrame) -> Figure:
+    """PESQ and losses by epoch, a line a run; frame of `cmgan.diagnosis.reading.courses`.
+
+    The epoch of a run's highest PESQ is marked in every panel.
+    """
+    shown = [name for name in COURSES if (frame["quantity"] == name).any()]
+    scores = frame[frame["quantity"] == "pesq"].reset_index(drop=True)
+    peaks = scores.loc[scores.groupby("run")["value"].idxmax()].set_index("run")["epoch"]
+    figure, axes = plt.subplots(1, max(len(shown), 1), figsize=(TEXT_WIDTH, 2.4), squeeze=False)
+    for axis, quantity in zip(axes[0], shown, strict=False):
+        rows = frame[frame["quantity"] == quantity]
+        for number, run in enumerate(frame["run"].unique()):
+            own = rows[rows["run"] == run].sort_values("epoch")
+            colour = f"C{number % NAMED_RUNS}"
+            axis.plot(own["epoch"], own["value"], color=colour, marker=".", markersize=3, label=run)
+            peak = own[own["epoch"] == peaks.get(run)]
+            axis.scatter(peak["epoch"], peak["value"], s=28, facecolors="none", edgecolors=colour, zorder=3)
+        axis.set(xlabel="epoch", title=COURSES[quantity])
+    runs = frame["run"].nunique()
+    if 0 < runs <= NAMED_RUNS:
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(runs, 4), frameon=False)
     return figure
 
 
