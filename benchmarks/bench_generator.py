@@ -92,6 +92,7 @@ FULL = {
         "compiled",
         "compiled whole",
     ),
+    Configuration(64, 4, 4, 2): RIVALS,
     Configuration(32, 2, 1, 2): RIVALS,
 }
 
@@ -101,6 +102,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time and peak memory of the generator as ratios.")
     parser.add_argument("--quick", action="store_true", help="one configuration, one turn, nothing written")
     parser.add_argument("--turns", type=int, default=1, help="processes for each implementation")
+    parser.add_argument(
+        "--only", help="one configuration, e.g. 'C64 x4 B4 2t': the kept rows of the others stay"
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -110,6 +114,10 @@ def main() -> None:
     turns = 1 if arguments.quick else arguments.turns
     chosen = QUICK if arguments.quick else FULL
     table = pd.DataFrame()
+    if arguments.only:
+        # Ratios are within a configuration: others may be of another day.
+        chosen = {one: names for one, names in chosen.items() if one.name == arguments.only}
+        table = pd.read_csv(RESULTS).query("configuration != @arguments.only")
     for configuration, names in chosen.items():
         for rows in _rows(configuration, names, turns):
             so_far = pd.concat([table, pd.DataFrame(rows)], ignore_index=True)

@@ -48,6 +48,18 @@ def branches_finding(run: str = "branches") -> str:
     return _paragraph((RESULTS / run / "README.md").read_text().split("\n\n")[1])
 
 
+def full_size_finding() -> str:
+    """What one switch did at the published width, and how the pair from scratch ended: one seed."""
+    folder = RESULTS / "full_size"
+    ends = pd.read_csv(folder / "endpoints.csv").set_index(["trunk", "arm"])["pesq"]
+    published, normalised = ("published", "published"), ("normalised_target", "normalised_target")
+    switched = (folder / "README.md").read_text().split("\n\n")[1]
+    return _paragraph(
+        f"{switched} The pair that stays, from scratch: {ends[published]:.2f} (published) and {ends[normalised]:.2f} "
+        "(normalised)."
+    )
+
+
 def arms_table() -> str:
     """Arms over all kept seeds."""
     return (RESULTS / "replication" / "arms.md").read_text()
@@ -154,6 +166,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "objective": objective_finding,
     "branches": branches_finding,
     "from scratch": partial(branches_finding, "from_scratch"),
+    "full size": full_size_finding,
     "arms": arms_table,
     "claims": claims_table,
     "speed": generator_table,

@@ -9,6 +9,7 @@ from cmgan.study.arms import NOISY_COLOUR, arm_label, arm_line
 from cmgan.study.branches.tables import TRUNK
 from cmgan.study.figure_files import TEXT_WIDTH
 from cmgan.study.objective.plots import PANELS as OF_SPEECH
+from cmgan.study.wording import counted
 
 PANELS = OF_SPEECH | {"objective": "published objective"}
 
@@ -43,7 +44,7 @@ def branches(frame: pd.DataFrame) -> Figure:
                 axis.axhline(frame["noisy_pesq"].mean(), color=NOISY_COLOUR, linewidth=0.8, linestyle="--")
             if column == 0:
                 axis.set_ylabel(label)
-        grid[0, column].set_title(f"trunk: {arm_label(trunk)}, n = {seeds} seeds")
+        grid[0, column].set_title(f"trunk: {arm_label(trunk)}, n = {counted(seeds, 'seed')}")
         grid[-1, column].set_xlabel("steps after the switch (dotted)")
         # A legend a trunk: colours of arms repeat, within the branches of one trunk they do not.
         arms = list(rows["arm"].unique())
