@@ -17,6 +17,7 @@ from cmgan.commands.outcome import input_errors
 from cmgan.models.tscnet import TSCNet
 from cmgan.training import loop
 from cmgan.training.accelerator import Tracker
+from cmgan.training.run import LOCK
 from data_prep.__main__ import main as prepare
 from data_prep.audio import write_audio
 from tests.commands.called import called
@@ -24,7 +25,9 @@ from tests.tiny_training import quietly, tiny_run
 
 
 def _names(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Files under a folder, but for the lock of who is at work in it."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(file for file in files if file != LOCK)
 
 
 def _assert_told(result, folder):
