@@ -102,9 +102,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time and peak memory of the generator as ratios.")
     parser.add_argument("--quick", action="store_true", help="one configuration, one turn, nothing written")
     parser.add_argument("--turns", type=int, default=1, help="processes for each implementation")
-    parser.add_argument(
-        "--only", help="one configuration, e.g. 'C64 x4 B4 2t': the kept rows of the others stay"
-    )
+    names = [configuration.name for configuration in FULL]
+    parser.add_argument("--only", choices=names, help="one configuration: the kept rows of the others stay")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -116,7 +115,7 @@ def main() -> None:
     table = pd.DataFrame()
     if arguments.only:
         # Ratios are within a configuration: others may be of another day.
-        chosen = {one: names for one, names in chosen.items() if one.name == arguments.only}
+        chosen = {one: rivals for one, rivals in FULL.items() if one.name == arguments.only}
         table = pd.read_csv(RESULTS).query("configuration != @arguments.only")
     for configuration, names in chosen.items():
         for rows in _rows(configuration, names, turns):

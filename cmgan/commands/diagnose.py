@@ -94,7 +94,10 @@ def _kept_claims() -> Path | None:
     """claims.csv of all kept runs together; None outside a checkout that has it."""
     from cmgan.study.paths import KEPT_CLAIMS, repository_root
 
-    path = repository_root() / KEPT_CLAIMS
+    try:
+        path = repository_root() / KEPT_CLAIMS
+    except FileNotFoundError:
+        return None
     return path if path.is_file() else None
 
 

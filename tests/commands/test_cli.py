@@ -219,6 +219,16 @@ def test_diagnose_shows_each_run_of_a_folder(tmp_path):
     assert "PESQ fell after epoch 4" in fallen
 
 
+def test_diagnose_outside_a_checkout_names_no_verdicts(tmp_path, monkeypatch):
+    log = tmp_path / "train.log"
+    log.write_text("Epoch 0, Step 500, loss: 0.1, disc_loss: 0.0\n")
+    assert json.loads(_call("diagnose", log, "--json").stdout)[0]["claim_verdicts"]["C12"] == "supported"
+    monkeypatch.chdir(tmp_path)
+    result = _call("diagnose", log, "--json")
+    assert result.exit_code in (DONE, INCOMPLETE), result.stderr
+    assert json.loads(result.stdout)[0]["claim_verdicts"] == {}
+
+
 def test_diagnose_takes_code_alone_and_does_not_execute_it(tmp_path):
     code = tmp_path / "model.py"
     code.write_text("raise SystemExit(9)\ndef batch_pesq(scores):\n    return None\n")

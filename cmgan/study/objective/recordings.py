@@ -57,7 +57,7 @@ def recordings_finding(folder: Path, weights: LossWeights) -> Finding:
         "clips": clips,
     }
     evidence = (
-        f"{folder}: the loss's gain is {median:.1f} (5–95 % of {len(gains)} files: {low:.1f} to {high:.1f}). "
+        f"{folder}: normalisation's gain is {median:.1f} (5–95 % of {len(gains)} files: {low:.1f} to {high:.1f}). "
         f"Without a network, on {clips} clips, the weights {weights.real_imaginary:g}, {weights.magnitude:g}, "
         f"{weights.time:g} and the published target lead from PESQ {published['pesq_start']:.2f} over "
         f"{published['pesq_peak']:.2f} to {published['pesq']:.2f} at gain {published['gain']:.2f}; "

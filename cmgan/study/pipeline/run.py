@@ -80,7 +80,7 @@ def answer(folder: Path) -> list[str]:
     files = {title: folder / "notebooks" / f"{name}.ipynb" for title, name in titles.items()}
     found = {title: finding_of(file) for title, file in files.items() if file.is_file()}
     said = {"The loss": "", "The networks": branches_answer(folder)} | found
-    # The finding of 07 begins with the verdicts, and repeats the loss and the networks then.
+    # The finding of 07 begins with the verdicts, in one sentence; then it repeats the loss and the networks.
     lengths = {"The claims": 0}
     return [
         f"{title}: {first_sentences(text, lengths.get(title, 400))}" for title, text in said.items() if text
