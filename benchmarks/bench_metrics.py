@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pystoi
+from pesq import pesq
 
 from cmgan.metrics.composite import spectral_distances
 from cmgan.metrics.evaluation import available_cores, evaluate_waveforms
 from cmgan.metrics.intelligibility import stoi
-from cmgan.metrics.pesq import PesqWorkers
+from cmgan.metrics.pesq import PesqWorkers, pesq_score
 from cmgan.metrics.snr import segmental_snr, si_sdr
 from data_prep.audio import read_audio
 from tests.oracles.metrics import loop_llr, loop_segmental_snr, loop_stoi, loop_wss
@@ -76,6 +77,7 @@ def _metric_rows(pairs: list[Pair]) -> list[Row]:
         "STOI, loop": (loop_stoi, stoi),
         "STOI, pystoi": (lambda c, n: pystoi.stoi(c, n, RATE), stoi),
         "all but PESQ, loops": (loops, vectorised),
+        "PESQ, with denormals": (lambda c, n: pesq(RATE, c, n, "wb"), pesq_score),
     }
     rows = []
     for name, (reference, ours) in comparisons.items():

@@ -1,5 +1,7 @@
 """PESQ with a reason instead of an exception, and batches scored in order, whatever happens to a sample's process."""
 
+import platform
+import sys
 import warnings
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pesq import pesq
 
-from cmgan.metrics.pesq import PesqScore, PesqWorkers, pesq_score
+from cmgan.metrics.pesq import PesqScore, PesqWorkers, denormals_as_zero, pesq_score
 from tests.metrics.scoring_doubles import CRASH, HANG, RAISE, first_samples
 from tests.speech_like import noisy_copy, speech_like
 
@@ -28,6 +30,33 @@ def _echoed(monkeypatch) -> None:
 
 def test_a_score_is_the_packages_wide_band_score(pair):
     assert pesq_score(*pair) == PesqScore(pesq(16_000, *pair, "wb"), "")
+
+
+DENORMAL = np.float32(1e-40)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="other processors are left alone"
+)
+def test_denormals_count_as_zero_only_while_pesq_runs(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "cmgan.metrics.pesq.pesq", lambda *_, **__: seen.append(DENORMAL * np.float32(2)) or 1.0
+    )
+    pesq_score(np.ones(8_000), np.ones(8_000))
+    assert seen == [0.0]
+    assert DENORMAL * np.float32(2) > 0
+
+
+def test_an_error_leaves_denormals_as_they_were():
+    with pytest.raises(ZeroDivisionError), denormals_as_zero():
+        raise ZeroDivisionError
+    assert DENORMAL * np.float32(2) > 0
+
+
+def test_a_pause_between_words_scores_as_the_package_scores_it(pair):
+    paused = [np.concatenate([signal, np.zeros(8_000), signal]) for signal in pair]
+    assert pesq_score(*paused).value == pesq(16_000, *paused, "wb")
 
 
 def test_a_signal_against_itself_reaches_the_top_of_the_scale(pair):
