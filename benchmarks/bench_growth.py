@@ -22,7 +22,7 @@ import yaml
 
 from cmgan.models.tscnet import TSCNet
 from cmgan.study.arms import ARMS
-from cmgan.study.pipeline.profile import read_settings
+from cmgan.study.profile import read_settings
 from data_prep.synthetic import prepare_synthetic
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,6 +1,7 @@
-"""Dependencies point one way: the study → the system → data preparation."""
+"""Dependencies point one way: the study → the system → data preparation, and so do those of the study's folders."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,16 @@ def test_nothing_imports_what_rests_on_it(package):
         if any(f"{name}.".startswith(f"{above}.") for above in ABOVE[package])
     }
     assert not upward
+
+
+def test_no_two_folders_of_the_study_need_each_other():
+    study = ROOT / "cmgan" / "study"
+    needed: dict[str, set[str]] = {}
+    for path in study.rglob("*.py"):
+        # A folder of the study, or one of the modules beside them.
+        own = path.relative_to(study).with_suffix("").parts[0]
+        of_study = (name.split(".")[2] for name in _imported(path) if name.startswith("cmgan.study."))
+        needed.setdefault(own, set()).update(name for name in of_study if name != own)
+    assert len(needed) > 15
+    # Raises CycleError, which names them.
+    assert {*TopologicalSorter(needed).static_order()} == {*needed}

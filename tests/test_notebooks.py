@@ -13,7 +13,7 @@ import pytest
 from cmgan.settings import declared
 from cmgan.study import notebook_parameters
 from cmgan.study.notebook_text import FINDING, question_of
-from cmgan.study.pipeline.profile import Profile, profile_from, read_settings
+from cmgan.study.profile import Profile, profile_from, read_settings
 
 ROOT = Path(__file__).parents[1]
 KINDS = {

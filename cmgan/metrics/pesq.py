@@ -99,7 +99,7 @@ def denormals_as_zero() -> Iterator[None]:
     """Within it, this thread's processor takes numbers below about 1e-38 (float32) for 0, on Linux with x86-64.
 
     PESQ's filters ring on in the silence around speech until their float32 state is that small, where every
-    operation of such a processor takes a hundred cycles. Elsewhere nothing changes.
+    operation of such a processor takes many times as long. Elsewhere nothing changes.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         yield

@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 from cmgan.recipe import Budget, LossWeights
 from cmgan.settings import Setting, check_settings, declared
 from cmgan.study.paths import repository_root
-from cmgan.study.pipeline.profile import DEFAULT, Corpus, Profile, profile_of_run
+from cmgan.study.profile import DEFAULT, Corpus, Profile, profile_of_run
 
 # Left in a namespace whose names were checked: from then on it also holds what later cells made.
 CHECKED = "_parameters_checked"

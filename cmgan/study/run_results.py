@@ -1,8 +1,7 @@
-"""Everything a run left behind, as tidy tables, every arm and seed below one another; copies of it to keep."""
+"""Everything a run left behind, as tidy tables, every arm and seed below one another."""
 
 import json
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pandas as pd
 
 from cmgan.study.arms import ARMS
 from cmgan.study.paths import evaluation_table, found_arms_and_seeds, noisy_table, training_folder
-from data_prep.whole_files import write_table
 
 NOISY = "noisy"
 RUN_AGAIN = "make study goes on where it stopped"
@@ -88,22 +86,6 @@ def pooled(runs: Sequence[RunResults]) -> RunResults:
         configs={pair: config for run in runs for pair, config in run.configs.items()},
         **{name: pd.concat([getattr(run, name) for run in runs], ignore_index=True) for name in frames},
     )
-
-
-def keep_files(run: Path, folder: Path, patterns: Iterable[str]) -> None:
-    """Copy a run's files that match to the same places under `folder`."""
-    for file in (file for pattern in patterns for file in run.glob(pattern)):
-        copy = folder / file.relative_to(run)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-
-
-def keep_manifest(run: Path, folder: Path) -> None:
-    """Copy a run's manifest, whose recordings are then named without the folders above them."""
-    table = pd.read_csv(run / "data" / "manifest.csv")
-    for column in ("clean_path", "noisy_path"):
-        table[column] = ["/".join(Path(path).parts[-3:]) for path in table[column]]
-    write_table(table, folder / "data" / "manifest.csv")
 
 
 def _chosen(root: Path, arms: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, int]]:

@@ -81,18 +81,18 @@ def training_step(
     state, recipe, accelerator = context.state, context.recipe, context.accelerator
     adversarial = recipe.loss_weights.metric > 0
     # Frozen and unwrapped: DDP would wait for its gradients.
-    judge = extract_model_from_parallel(state.discriminator).requires_grad_(False)
+    discriminator = extract_model_from_parallel(state.discriminator).requires_grad_(False)
     result = forward(state.generator, batch, context.stft)
     pending = score = None
     clean_magnitude, estimated_magnitude = metric_magnitudes(result, recipe.metric_input)
     if adversarial:
         pending = context.scorer.submit(result.clean.cpu().numpy(), result.waveform.detach().cpu().numpy())
-        score = judge(clean_magnitude, estimated_magnitude)
+        score = discriminator(clean_magnitude, estimated_magnitude)
     losses = objective(result, score, recipe)
     accelerator.backward(losses.total / accumulation.steps)
     _check_losses(losses, batch, result)
     norm = update(state.generator, state.generator_optimiser, context, accumulation)
-    judge.requires_grad_(True)
+    discriminator.requires_grad_(True)
     gain = gain_of(result.waveform.detach(), result.clean).nanmean().item()
     row = losses.values() | {"gradient_norm_generator": norm, "gain": gain}
     row = averaged(row if adversarial else row | {"loss_metric": MISSING}, accelerator)

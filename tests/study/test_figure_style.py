@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from cmgan.study.arms import arm_style
 from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH, figure_style, styled
-from cmgan.study.pipeline.profile import read_settings
+from cmgan.study.profile import read_settings
 from cmgan.study.report.figures import FIGURES
 from cmgan.study.training.plots import OVERLAID_ARMS
 

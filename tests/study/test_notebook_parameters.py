@@ -20,7 +20,7 @@ from cmgan.study.notebook_parameters import (
     newest_run,
     read_parameters,
 )
-from cmgan.study.pipeline.profile import profile_from, read_settings
+from cmgan.study.profile import profile_from, read_settings
 
 PROFILES = Path(__file__).parents[2] / "notebooks" / "profiles"
 LAPTOP = profile_from(read_settings("laptop", PROFILES, {}))

@@ -15,9 +15,10 @@ import torch
 
 from cmgan.cli import app
 from cmgan.models.tscnet import TSCNet
+from cmgan.study.kept import run as keep
 from cmgan.study.pipeline import run as pipeline
 from cmgan.study.pipeline.snakemake_run import make
-from cmgan.study.report import keep, redraw
+from cmgan.study.report import redraw
 from cmgan.study.run_access import whole_run
 from cmgan.training import loop
 from data_prep.audio import write_audio
@@ -75,7 +76,7 @@ def test_a_second_command_on_a_run_at_work_is_refused(tmp_path, monkeypatch, see
     [
         ("make figures RUN=results/smoke", [redraw.main]),
         ("make figures RUN=results/smoke STYLE=slides", [redraw.main, "--style", "slides"]),
-        ("python -m cmgan.study.report.keep results/smoke FOLDER", [keep.main, "kept"]),
+        ("python -m cmgan.study.kept.run results/smoke FOLDER", [keep.main, "kept"]),
     ],
 )
 def test_nothing_is_drawn_or_kept_of_a_run_at_work(tmp_path, monkeypatch, seen, command, words):

@@ -11,8 +11,8 @@ from cmgan.cli import app
 from cmgan.models.tscnet import TSCNet
 from cmgan.settings import declared
 from cmgan.study.notebook_parameters import NotebookParameters, job_parameters
-from cmgan.study.pipeline.profile import profile_from, read_settings
 from cmgan.study.pipeline.run import main as study
+from cmgan.study.profile import profile_from, read_settings
 from cmgan.study.report import redraw
 from data_prep.__main__ import main as prepare
 from tests.commands.called import called

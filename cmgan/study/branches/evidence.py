@@ -3,7 +3,7 @@
 import pandas as pd
 
 from cmgan.study.branches.tables import TRUNK, differences
-from cmgan.study.claims.effects import Effect, Evidence, MissingEvidenceError, effect_of_seeds
+from cmgan.study.effects import Effect, Evidence, MissingEvidenceError, effect_of_seeds
 
 ENDPOINTS = "branches/endpoints.csv"
 

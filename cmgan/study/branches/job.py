@@ -14,7 +14,7 @@ from cmgan.dataset import load_pairs
 from cmgan.metrics.pesq import pesq_score
 from cmgan.recipe import Budget, budget_for
 from cmgan.study.arms import arm
-from cmgan.study.claims.rules import RELATIONS, Relation
+from cmgan.study.effects import RELATIONS, Relation
 from cmgan.training.loop import train
 from cmgan.training.run import TrainingRun
 from data_prep.manifest import read_manifest, write_manifest
@@ -36,7 +36,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class BranchPrediction:
     """A rule on the difference of two endpoints, branch − other, seed by seed.
 
     other: an arm that the trunk goes on as, or "trunk" for the trunk itself at the switch; other_trunk: the trunk
@@ -70,7 +70,7 @@ class BranchPlan:
     validation_steps: int
     endpoint_validations: int
     budget: Budget
-    predictions: tuple[Prediction, ...] = ()
+    predictions: tuple[BranchPrediction, ...] = ()
     title: str = "Branches: one switch, and what it does to a network"
 
 
@@ -79,7 +79,7 @@ def read_plan(path: Path) -> BranchPlan:
     try:
         content = yaml.safe_load(path.read_text())
         content["branches"] = tuple(Branch(**entry) for entry in content["branches"])
-        content["predictions"] = tuple(Prediction(**entry) for entry in content.get("predictions", ()))
+        content["predictions"] = tuple(BranchPrediction(**entry) for entry in content.get("predictions", ()))
         content["budget"], content["seeds"] = Budget(**content["budget"]), tuple(content["seeds"])
         plan = BranchPlan(**content)
         for branch in plan.branches:

@@ -13,7 +13,8 @@ from cmgan.statistics import (
     visible_drop,
 )
 from cmgan.study.arms import arm as recipe_of
-from cmgan.study.claims.effects import (
+from cmgan.study.comparison.words import FELL, HELD, falls_over_seeds
+from cmgan.study.effects import (
     Effect,
     Evidence,
     MissingEvidenceError,
@@ -23,7 +24,6 @@ from cmgan.study.claims.effects import (
     effect_of_values,
     transformed,
 )
-from cmgan.study.comparison.words import FELL, HELD, falls_over_seeds
 from cmgan.study.published.logs import NEVER_SKIPS, losses_with_results, read_results, read_training_logs
 from cmgan.study.training.tables import Criterion, early_stopping, fall_by_utterance, pesq_falls, since_peak
 

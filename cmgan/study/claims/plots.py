@@ -8,9 +8,9 @@ from matplotlib.lines import Line2D
 
 from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import arm_label
-from cmgan.study.claims.effects import Effect
 from cmgan.study.claims.rules import Prediction, Verdict
 from cmgan.study.claims.verdicts import JudgedRun, judged_row
+from cmgan.study.effects import Effect
 from cmgan.study.figure_files import COLUMN_WIDTH
 
 # Shape and filling tell the verdicts apart without colour.

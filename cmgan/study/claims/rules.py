@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import isnan
 from pathlib import Path
 from string import ascii_lowercase
 from types import ModuleType
@@ -17,12 +16,10 @@ from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import arm
 from cmgan.study.branches import evidence as branch_evidence
 from cmgan.study.claims import evidence
-from cmgan.study.claims.effects import Effect, Evidence, Missing, MissingEvidenceError, Scale
+from cmgan.study.effects import RELATIONS, Effect, Evidence, Missing, MissingEvidenceError, Rule, Scale
 from cmgan.study.objective import evidence as objective_evidence
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
-Relation = Literal["above", "below", "within"]
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
 Role = Literal["collapse", "positive", "negative", "remainder"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Kind = Literal["change", "leave"]
@@ -54,33 +51,6 @@ class Verdict(StrEnum):
     REFUTED = "refuted"
     INCONCLUSIVE = "inconclusive"
     NOT_TESTABLE = "not testable at this scale"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What the effect must be: above or below `margin`, or within ±margin of `around`."""
-
-    relation: Relation
-    margin: float
-    around: float = 0.0
-
-    def p_values(self, effect: Effect) -> tuple[float, float]:
-        """p-values for the rule and for its opposite; below 5 % exactly where the 95 % interval says so.
-
-        Two one-sided tests, each doubled. Source for `within`: Schuirmann (1987), two one-sided tests.
-        """
-        if isnan(effect.low) or isnan(effect.high):
-            return 1.0, 1.0
-        if self.relation == "within":
-            (over_low, under_low), (over_high, under_high) = map(
-                effect.test, (self.around - self.margin, self.around + self.margin)
-            )
-            pro, contra = max(over_low, under_high), min(under_low, over_high)
-        else:
-            pro, contra = effect.test(self.margin)
-            if self.relation == "below":
-                pro, contra = contra, pro
-        return min(1.0, 2 * pro), min(1.0, 2 * contra)
 
 
 @dataclass(frozen=True)

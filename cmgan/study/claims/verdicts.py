@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from cmgan.statistics import ERROR, holm
-from cmgan.study.claims.effects import Effect, Evidence, Missing
 from cmgan.study.claims.rules import DETERMINISTIC, Claim, Prediction, Verdict, read_claims
+from cmgan.study.effects import Effect, Evidence, Missing
 from cmgan.study.run_results import RunResults
 
 NO_COLLAPSE = {

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from cmgan.statistics import ENDPOINT_EPOCHS, ERROR, MARGIN_PESQ, t_power
-from cmgan.study.claims.effects import Effect, Missing, Scale
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import Judged, JudgedClaim, JudgedRun, claims_frame
+from cmgan.study.effects import Effect, Missing, Scale
 from cmgan.study.tables import Table
 from cmgan.study.wording import bounds, counted, in_words, markdown_table, number
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cmgan.study.claims.effects import (
+from cmgan.study.effects import (
     Effect,
     Evidence,
     MissingEvidenceError,

@@ -38,7 +38,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Objective:
     """One objective to minimise: its name in tables, its recipe, the gain (0: each file's own), its judge.
 
     `value` is what a sweep varies, else NaN.
@@ -51,14 +51,14 @@ class Setting:
     value: float = float("nan")
 
 
-def target_settings(targets: Sequence[str]) -> list[Setting]:
+def target_settings(targets: Sequence[str]) -> list[Objective]:
     """The public loss weights with each of the time targets, without the metric loss."""
-    return [Setting(target, replace(PUBLISHED, time_target=target)) for target in targets]
+    return [Objective(target, replace(PUBLISHED, time_target=target)) for target in targets]
 
 
 def swept_settings(
     gains: Sequence[float], time_weights: Sequence[float], judges: Sequence[Judge] = ()
-) -> list[Setting]:
+) -> list[Objective]:
     """Doses of the gain and of the time loss's weight, the paper's weights, MP-SENet's objective, discriminators.
 
     All compare with the published target but where the name says so. Of the judges the first and the last are tried,
@@ -69,23 +69,28 @@ def swept_settings(
         return replace(PUBLISHED, loss_weights=replace(WITHOUT_METRIC, **weights))
 
     settings = target_settings(("published", "normalised"))
-    settings += [Setting(f"gain={gain:g}", PUBLISHED, gain, value=gain) for gain in gains]
-    settings += [Setting(f"time_weight={time:g}", weighted(time=time), value=time) for time in time_weights]
+    settings += [Objective(f"gain={gain:g}", PUBLISHED, gain, value=gain) for gain in gains]
+    settings += [Objective(f"time_weight={time:g}", weighted(time=time), value=time) for time in time_weights]
     for target in ("published", "normalised"):
         paper = Recipe(time_target=target, loss_weights=PAPER_WEIGHTS)
         other = Recipe(time_target=target, generator="mpsenet", loss_weights=WITHOUT_METRIC)
-        settings += [Setting(f"paper_weights {target}", paper), Setting(f"mpsenet {target}", other)]
+        settings += [Objective(f"paper_weights {target}", paper), Objective(f"mpsenet {target}", other)]
     tried = [(judge, "estimated", "") for judge in dict.fromkeys((*judges[:1], *judges[-1:]))]
     tried += [(judge, "reanalysed", "reanalysed ") for judge in judges[-1:]]
     for judge, seen, words in tried:
         for weight in METRIC_WEIGHTS:
             recipe = replace(weighted(metric=weight), metric_input=seen)
-            settings.append(Setting(f"metric={weight:g} {words}{judge.name}", recipe, judge=judge))
+            settings.append(Objective(f"metric={weight:g} {words}{judge.name}", recipe, judge=judge))
     return settings
 
 
 def descend(
-    clips: Clips, setting: Setting, start: Start, iterations: int, scorer: PesqWorkers, watched: bool = False
+    clips: Clips,
+    setting: Objective,
+    start: Start,
+    iterations: int,
+    scorer: PesqWorkers,
+    watched: bool = False,
 ) -> pd.DataFrame:
     """Minimise one objective on some clips: a row per snapshot and clip; watched: with points along the way.
 
@@ -115,7 +120,7 @@ def descend(
 
 def run_descents(
     batches: Sequence[Clips],
-    settings: Sequence[Setting],
+    settings: Sequence[Objective],
     starts: Sequence[Start],
     iterations: int,
     scorer: PesqWorkers,
@@ -163,7 +168,7 @@ def load_judges(training: Path, names: Iterable[str]) -> list[Judge]:
     return judges
 
 
-def _digest(clips: Clips, setting: Setting, start: Start, iterations: int, watched: bool) -> str:
+def _digest(clips: Clips, setting: Objective, start: Start, iterations: int, watched: bool) -> str:
     """Names a descent by everything that decides it."""
     code = Path(minimiser.__file__).read_bytes() + Path(losses.__file__).read_bytes()
     text = repr((setting.recipe, setting.gain, start, iterations, watched, clips.names))

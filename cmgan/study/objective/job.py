@@ -20,7 +20,7 @@ from cmgan.study.comparison.listening import Version, page, to_play
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective.clips import batches_of_clips, clips_of, recorded_pairs
 from cmgan.study.objective.experiments import (
-    Setting,
+    Objective,
     load_judges,
     run_descents,
     swept_settings,
@@ -146,7 +146,7 @@ class ObjectiveJob:
         self,
         pairs: Sequence[UtterancePair],
         seconds: float,
-        settings: Sequence[Setting],
+        settings: Sequence[Objective],
         starts: Sequence[Start],
         watched: bool = False,
     ) -> pd.DataFrame:

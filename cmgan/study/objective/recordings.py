@@ -10,7 +10,7 @@ from cmgan.metrics.pesq import PesqWorkers
 from cmgan.recipe import LossWeights, Recipe
 from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.objective.clips import batches_of_clips, gains_of_files, recorded_pairs
-from cmgan.study.objective.experiments import Setting, run_descents
+from cmgan.study.objective.experiments import Objective, run_descents
 from cmgan.study.objective.minima import minima
 
 CLIPS, SECONDS, ITERATIONS = 4, 2.0, 200
@@ -29,9 +29,9 @@ def recordings_finding(folder: Path, weights: LossWeights) -> Finding:
     batches = batches_of_clips(recorded_pairs(folder, CLIPS), SECONDS)
     recipe = Recipe(time_target="published", loss_weights=replace(weights, metric=0.0))
     settings = [
-        Setting("published", recipe),
-        Setting("normalised", replace(recipe, time_target="normalised")),
-        Setting("RMS 1", recipe, gain=1.0),
+        Objective("published", recipe),
+        Objective("normalised", replace(recipe, time_target="normalised")),
+        Objective("RMS 1", recipe, gain=1.0),
     ]
     with PesqWorkers(1) as scorer:
         path = run_descents(

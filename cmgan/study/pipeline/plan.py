@@ -22,8 +22,8 @@ from cmgan.metrics.evaluation import available_cores
 from cmgan.progress import duration
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.paths import repository_root
-from cmgan.study.pipeline.profile import Profile
 from cmgan.study.pipeline.run import CorpusFolder, Overrides, ProfileName, checked_profile
+from cmgan.study.profile import Profile
 from cmgan.training.loop import TrainingRun, train
 from data_prep.folder import assign_splits, find_recordings, limit_splits
 from data_prep.manifest import SPLITS, read_manifest

@@ -18,8 +18,8 @@ from cmgan.study.branches.summary import branches_answer
 from cmgan.study.notebook_parameters import ReportParameters, job_parameters
 from cmgan.study.notebook_text import finding_of, first_sentences
 from cmgan.study.paths import repository_root
-from cmgan.study.pipeline.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
 from cmgan.study.pipeline.snakemake_run import make
+from cmgan.study.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
 from cmgan.study.run_access import one_at_a_time, part_of_run, whole_run
 from data_prep.folder import check_corpus
 from data_prep.whole_files import write_text

@@ -17,12 +17,12 @@ from cmgan.statistics import MARGIN_PESQ
 from cmgan.study.arms import describe
 from cmgan.study.branches.summary import branches_answer
 from cmgan.study.claims import words as claims
-from cmgan.study.claims.effects import Effect
 from cmgan.study.claims.rules import Verdict
 from cmgan.study.claims.verdicts import JudgedClaim, JudgedRun
 from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.comparison.tables import comparison_tables
 from cmgan.study.comparison.words import RULE
+from cmgan.study.effects import Effect
 from cmgan.study.objective import words as objective_words
 from cmgan.study.paths import repository_root
 from cmgan.study.report import answer, words

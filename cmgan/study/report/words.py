@@ -14,7 +14,7 @@ from cmgan.progress import duration
 from cmgan.signal import SAMPLE_RATE
 from cmgan.study.comparison import words
 from cmgan.study.comparison.evaluation import Comparison
-from cmgan.study.pipeline.profile import read_settings
+from cmgan.study.profile import read_settings
 from cmgan.study.published import logs
 from cmgan.study.published.composite_inflation import inflation_in_words
 from cmgan.study.published.rank_skip import ranks_in_words

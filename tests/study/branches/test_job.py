@@ -13,14 +13,14 @@ import yaml
 from cmgan.study.branches.job import (
     Branch,
     BranchPlan,
-    Prediction,
+    BranchPrediction,
     noisy_scores,
     read_plan,
     runs_of,
     train_all,
     watched_on_test,
 )
-from cmgan.study.branches.summary import keep, summary
+from cmgan.study.kept.branches import keep, summary
 from data_prep.manifest import read_manifest, write_manifest
 from tests.tiny_corpus import write_tiny_corpus
 from tests.tiny_training import BUDGET, quietly
@@ -38,7 +38,7 @@ PLAN = BranchPlan(
     endpoint_validations=1,
     budget=BUDGET,
     predictions=(
-        Prediction("B3", "it repairs", "published", "normalised_target", "published", "above", 0.1),
+        BranchPrediction("B3", "it repairs", "published", "normalised_target", "published", "above", 0.1),
     ),
 )
 

@@ -9,15 +9,16 @@ from scipy import stats
 
 from cmgan.recipe import Budget
 from cmgan.statistics import batch_share
-from cmgan.study.claims.effects import (
+from cmgan.study.claims.rules import Prediction
+from cmgan.study.effects import (
     Effect,
     Evidence,
     Missing,
+    Rule,
     effect_of_share,
     effect_of_values,
     transformed,
 )
-from cmgan.study.claims.rules import Prediction, Rule
 from cmgan.study.run_results import RunResults, load_run, pooled
 from tests.simulated_run import simulate_run
 

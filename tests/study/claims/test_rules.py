@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from cmgan.statistics import MARGIN_PESQ
-from cmgan.study.claims.effects import effect_of_seeds
-from cmgan.study.claims.rules import CLAIMS_FILE, Rule, read_claims
+from cmgan.study.claims.rules import CLAIMS_FILE, read_claims
+from cmgan.study.effects import Rule, effect_of_seeds
 
 CONTENT = yaml.safe_load(CLAIMS_FILE.read_text())
 

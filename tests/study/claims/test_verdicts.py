@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from cmgan.statistics import ERROR, holm, t_power
-from cmgan.study.claims.effects import Missing, effect_of_fact, effect_of_seeds, effect_of_share
-from cmgan.study.claims.rules import Prediction, Rule, Verdict, read_claims
+from cmgan.study.claims.rules import Prediction, Verdict, read_claims
 from cmgan.study.claims.verdicts import NO_COLLAPSE, claims_frame, collapse_seen, judge, judge_run
 from cmgan.study.claims.words import claims_text
+from cmgan.study.effects import Missing, Rule, effect_of_fact, effect_of_seeds, effect_of_share
 from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run
 

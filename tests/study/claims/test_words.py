@@ -7,13 +7,6 @@ import pandas as pd
 import pytest
 
 from cmgan.statistics import t_power
-from cmgan.study.claims.effects import (
-    Effect,
-    Missing,
-    effect_of_fact,
-    effect_of_seeds,
-    effect_of_share,
-)
 from cmgan.study.claims.plots import claims_forest, pesq_effects
 from cmgan.study.claims.rules import Verdict, read_claims
 from cmgan.study.claims.verdicts import JudgedClaim, JudgedRun, judge
@@ -26,6 +19,13 @@ from cmgan.study.claims.words import (
     to_leave,
     unknown,
     verdicts_in_words,
+)
+from cmgan.study.effects import (
+    Effect,
+    Missing,
+    effect_of_fact,
+    effect_of_seeds,
+    effect_of_share,
 )
 from cmgan.study.report.figures import FIGURES
 

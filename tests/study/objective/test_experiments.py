@@ -9,7 +9,7 @@ import torch
 
 from cmgan.dataset import UtterancePair
 from cmgan.models.discriminator import MetricDiscriminator
-from cmgan.study.claims.effects import Evidence, MissingEvidenceError
+from cmgan.study.effects import Evidence, MissingEvidenceError
 from cmgan.study.notebook_parameters import ObjectiveParameters
 from cmgan.study.objective import evidence, experiments, minima, plots, words
 from cmgan.study.objective.job import ObjectiveJob

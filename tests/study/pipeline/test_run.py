@@ -9,7 +9,6 @@ import nbformat
 import pytest
 import yaml
 
-from cmgan.study.pipeline.profile import profile_from
 from cmgan.study.pipeline.run import (
     answer,
     checked_profile,
@@ -17,6 +16,7 @@ from cmgan.study.pipeline.run import (
     shared_out,
     work_on_part,
 )
+from cmgan.study.profile import profile_from
 from cmgan.study.run_access import part_of_run, whole_run
 
 ROOT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""Keep and sum up the minima of finished runs: python -m cmgan.study.objective.summary results/objective RUN…"""
+"""Keep and sum up the minima of finished runs: python -m cmgan.study.kept.minima results/objective RUN…"""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,14 +8,14 @@ import typer
 
 from cmgan.commands.outcome import input_errors
 from cmgan.statistics import seed_interval
-from cmgan.study.claims.effects import Evidence
 from cmgan.study.claims.rules import FROM_OBJECTIVE, read_claims
 from cmgan.study.claims.verdicts import judge
 from cmgan.study.claims.words import effect_in_words, rule_of
+from cmgan.study.effects import Evidence
+from cmgan.study.kept.run import keep_files, keep_manifest
 from cmgan.study.objective.minima import setting_label
 from cmgan.study.objective.words import answer_in_words, convergence_in_words, doses_in_words, plane_in_words
 from cmgan.study.report.redraw import redraw_run
-from cmgan.study.run_results import keep_files, keep_manifest
 from cmgan.study.wording import markdown_table, mean_in_words
 from data_prep.whole_files import write_text
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cmgan.study.comparison import replication
-from cmgan.study.comparison.replication import (
+from cmgan.study.kept import replication
+from cmgan.study.kept.replication import (
     arm_markdown,
     arm_table,
     correlation_table,

@@ -1,24 +1,27 @@
-"""Keep a run without recordings, networks and machine paths: python -m cmgan.study.report.keep results/RUN FOLDER."""
+"""Keep a run without recordings, networks and machine paths: python -m cmgan.study.kept.run results/RUN FOLDER."""
 
 import os
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 import yaml
 
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
+from cmgan.study.kept.notebooks import keep_notebook, keep_notebooks
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.run_notebook import NotebookFailedError, run_notebook
 from cmgan.study.report.figures import figure_frames
-from cmgan.study.report.kept_notebooks import keep_notebook, keep_notebooks
 from cmgan.study.report.page import write_report
 from cmgan.study.report.redraw import redraw_run
 from cmgan.study.run_access import finished_run
-from cmgan.study.run_results import keep_files, keep_manifest, load_run
+from cmgan.study.run_results import load_run
 from data_prep.whole_files import write_table, write_text
 
 # Tables, figures and settings; no audio, no generator.
@@ -100,6 +103,22 @@ def comparison_again(folder: Path) -> Path:
         kept = folder / "notebooks" / FROM_TABLES
         names = sorted(file.name for file in kept.parent.glob("*.ipynb"))
         return keep_notebook(executed, kept, {f"{checkout}/": "", str(checkout): "."}, names)
+
+
+def keep_files(run: Path, folder: Path, patterns: Iterable[str]) -> None:
+    """Copy a run's files that match to the same places under `folder`."""
+    for file in (file for pattern in patterns for file in run.glob(pattern)):
+        copy = folder / file.relative_to(run)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+
+
+def keep_manifest(run: Path, folder: Path) -> None:
+    """Copy a run's manifest, whose recordings are then named without the folders above them."""
+    table = pd.read_csv(run / "data" / "manifest.csv")
+    for column in ("clean_path", "noisy_path"):
+        table[column] = ["/".join(Path(path).parts[-3:]) for path in table[column]]
+    write_table(table, folder / "data" / "manifest.csv")
 
 
 def main(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmgan.study.objective.summary import keep_minima, summary
+from cmgan.study.kept.minima import keep_minima, summary
 from cmgan.study.objective.words import clip_in_words
 
 ROOT = Path(__file__).parents[3]

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import isnan
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from scipy import stats
 from cmgan.statistics import proportion_interval, seed_interval
 from cmgan.study.run_results import RunResults
 
+Relation = Literal["above", "below", "within"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
 Scale = Literal["pesq", "share", "relative", "plain", "outcome"]
 # Of a value: the p-values of the two one-sided tests, whether the effect lies above it and whether below.
 Test = Callable[[float], tuple[float, float]]
@@ -47,6 +50,33 @@ class Effect:
     by_seed: tuple[float, ...] = ()
     detail: str = ""
     test: Test = field(default=undecided, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the effect must be: above or below `margin`, or within ±margin of `around`."""
+
+    relation: Relation
+    margin: float
+    around: float = 0.0
+
+    def p_values(self, effect: Effect) -> tuple[float, float]:
+        """p-values for the rule and for its opposite; below 5 % exactly where the 95 % interval says so.
+
+        Two one-sided tests, each doubled. Source for `within`: Schuirmann (1987), two one-sided tests.
+        """
+        if isnan(effect.low) or isnan(effect.high):
+            return 1.0, 1.0
+        if self.relation == "within":
+            (over_low, under_low), (over_high, under_high) = map(
+                effect.test, (self.around - self.margin, self.around + self.margin)
+            )
+            pro, contra = max(over_low, under_high), min(under_low, over_high)
+        else:
+            pro, contra = effect.test(self.margin)
+            if self.relation == "below":
+                pro, contra = contra, pro
+        return min(1.0, 2 * pro), min(1.0, 2 * contra)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How far each arm ends from `published`, seed by seed, over several runs, what goes along with it, and the verdicts.
 
-python -m cmgan.study.comparison.replication FOLDER results/RUN… --beside PLACE… writes seeds.csv and mechanism.csv
+python -m cmgan.study.kept.replication FOLDER results/RUN… --beside PLACE… writes seeds.csv and mechanism.csv
 there, each with its figure, arms.csv, arms.md, correlations.csv, repeats.csv, and every claim judged on the seeds of
 all runs together: claims.csv, claims.md, power.csv. What the runs lack, minima and branches, is looked for in PLACE.
 What goes along was looked for after the runs were seen: it changes where PESQ does, which is not to cause it.

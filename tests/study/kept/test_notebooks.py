@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmgan.study.report.kept_notebooks import NOT_KEPT, WIDEST_PIXELS, keep_notebooks, publishable, shrunk
+from cmgan.study.kept.notebooks import NOT_KEPT, WIDEST_PIXELS, keep_notebooks, publishable, shrunk
 from tests.study.report.executed import executed_notebook
 
 new = nbformat.v4

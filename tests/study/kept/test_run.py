@@ -7,9 +7,9 @@ import yaml
 
 from cmgan.study.claims.verdicts import judge_run
 from cmgan.study.comparison.evaluation import compare
-from cmgan.study.report import keep
+from cmgan.study.kept import run as keep
+from cmgan.study.kept.run import comparison_again, keep_run
 from cmgan.study.report.figures import draw_figures, figure_frames
-from cmgan.study.report.keep import comparison_again, keep_run
 from cmgan.study.report.page import write_report
 from cmgan.study.run_results import load_run
 from tests.simulated_run import simulate_run

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from cmgan.recipe import recorded_budget
-from cmgan.study.pipeline.profile import parse_override, profile_from, read_settings
+from cmgan.study.profile import parse_override, profile_from, read_settings
 
-PROFILES = Path(__file__).parents[3] / "notebooks" / "profiles"
+PROFILES = Path(__file__).parents[2] / "notebooks" / "profiles"
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop", "study", "paper"])
