@@ -7,7 +7,6 @@ import soundfile
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import solve_toeplitz
-from scipy.signal import resample_poly
 
 from cmgan.metrics.composite import (
     autocorrelation,
@@ -17,7 +16,7 @@ from cmgan.metrics.composite import (
     spectral_distances,
     windowed_blocks,
 )
-from cmgan.metrics.intelligibility import resample_to_10_khz, stoi, stoi_at_10_khz
+from cmgan.metrics.intelligibility import stoi, stoi_at_10_khz
 from cmgan.metrics.snr import projection_gain, segmental_snr, si_sdr
 from tests.oracles.metrics import loop_llr, loop_segmental_snr, loop_si_sdr, loop_stoi, loop_wss
 from tests.speech_like import noisy_copy, speech_like
@@ -90,13 +89,6 @@ def test_stoi_of_real_speech_is_close_to_the_pystoi_package(shared_folder):
     clean, _ = soundfile.read(sample / "clean" / "p257_011.wav")
     noisy, _ = soundfile.read(sample / "noisy" / "p257_011.wav")
     assert stoi(clean, noisy) == pytest.approx(pystoi.stoi(clean, noisy, 16_000), abs=1e-4)
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=seeds, samples=st.integers(1, 3_000))
-def test_resampling_equals_the_matlab_compatible_one_of_scipy(seed, samples):
-    signals = np.random.default_rng(seed).standard_normal((2, samples))
-    np.testing.assert_allclose(resample_to_10_khz(signals), resample_poly(signals, 5, 8, axis=1), atol=1e-12)
 
 
 @examples

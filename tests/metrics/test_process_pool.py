@@ -19,7 +19,7 @@ needs_proc = pytest.mark.skipif(
 )
 
 
-def test_workers_import_neither_torch_nor_scipy():
+def test_workers_that_score_labels_import_neither_torch_nor_scipy():
     with ProcessPool("tests.metrics.scoring_doubles:loaded_modules", 1) as pool:
         loaded = pool.submit().result()
     assert {"cmgan", "pesq", "numpy"} <= set(loaded)

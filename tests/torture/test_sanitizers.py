@@ -22,7 +22,7 @@ from cmgan.kernels import conformer
 from cmgan.kernels.library import native_library, run_shared
 x, out, weight, bias = torch.zeros(3, 16), torch.zeros(3, 16), torch.zeros(16, 16), torch.zeros(16)
 first, none = conformer._arrays_of(weight, bias, 16), (None,) * 4
-layers = conformer._layers(x, first, none[:3], none, (0, 0, 0), False, False)
+layers = conformer._layers(x, first, none[:3], none, (0, 0, 0), 16, False, False)
 run_shared(native_library(conformer.SOURCE), "step", (x, None, out), layers, len(x) + 1)
 """
 
