@@ -1,7 +1,7 @@
 /* What the dense nets are made of, forward and backward: causal convolution, instance norm with PReLU.
  *
- * The convolution has a kernel of (1 or 2) x 3, dilated along time, on arrays (B, T, F, channels). Along frequency it is
- * Winograd's F(2, 3) (Lavin and Gray 2016): two neighbouring results take 4 products in place of 6. With d the four
+ * The convolution has a kernel of (1 or 2) x 3, dilated along time. Its channels lie in groups of equal width, each an
+ * array (B, T, F, width): a dense net keeps what each of its layers puts out as one group. Along frequency it is Winograd's F(2, 3) (Lavin and Gray 2016): two neighbouring results take 4 products in place of 6. With d the four
  * inputs around them, g the three taps, and the rows
  *     v = (d0 - d2, d1 + d2, d2 - d1, d1 - d3),  u = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2),  m_p = v_p u_p,
  * the results are m0 + m1 + m2 and m1 - m2 - m3. For a whole frame each m_p is one matrix product over all pairs.
@@ -16,9 +16,16 @@
 enum { POINTS = 4, CHUNK = 64 }; /* channels whose v, and sums of gradients, stay in the second-level cache */
 enum { BLOCK = 64 };
 
+/* A negative dilation looks ahead. input_width and output_width: channels of a group; places: B T F, those of a group;
+ * added: whether the result is added to what is there. */
 typedef struct {
-    int64_t frames, bins, inputs, outputs, heights, dilation; /* a negative dilation looks ahead */
+    int64_t frames, bins, inputs, outputs, heights, dilation, input_width, output_width, places, added;
 } Convolution;
+
+/* LANES channels, the first of them number c, in groups of some width: where the first place of a frame has them. */
+static inline int64_t group_of(const Convolution *at, int64_t frame, int64_t c, int64_t width) {
+    return (c / width * at->places + frame * at->bins) * width + c % width;
+}
 
 static inline int64_t pairs_of(const Convolution *at) { return (at->bins + 1) / 2; }
 
@@ -28,33 +35,39 @@ static int64_t joined(const Convolution *at, int64_t frame, int64_t a, int64_t d
     return t < 0 || t >= at->frames ? -1 : frame - frame % at->frames + t;
 }
 
-/* Channels of a frame (bins, inputs) -> v (POINTS, pairs, width); `outside` holds zeros. */
-static void spread_inputs(const float *x, int64_t frame, int64_t count, const Convolution *at, const float *outside,
-                          float *v, int64_t width) {
-    int64_t pairs = pairs_of(at), plane = pairs * width;
-    for (int64_t i = 0; i < pairs; i++, v += width) {
-        const float *d[POINTS];
-        for (int64_t k = 0, f = 2 * i - 1; k < POINTS; k++, f++)
-            d[k] = frame < 0 || f < 0 || f >= at->bins ? outside : x + (frame * at->bins + f) * at->inputs;
-        for (int64_t c = 0; c < count; c += LANES) {
-            vec d1 = load(d[1] + c), d2 = load(d[2] + c);
-            store(v + c, load(d[0] + c) - d2);
-            store(v + plane + c, d1 + d2);
-            store(v + 2 * plane + c, d2 - d1);
-            store(v + 3 * plane + c, d1 - load(d[3] + c));
+/* Channels c .. c + count - 1 of a frame -> v (POINTS, pairs, width), zeros for a frame that lies outside. */
+static void spread_inputs(const float *x, int64_t frame, int64_t c, int64_t count, const Convolution *at, float *v,
+                          int64_t width) {
+    int64_t pairs = pairs_of(at), plane = pairs * width, pitch = at->input_width;
+    for (int64_t end = c + count; c < end; c += LANES, v += LANES) {
+        const float *from = frame < 0 ? NULL : x + group_of(at, frame, c, pitch);
+        vec d0 = {0}, d1 = from ? load(from) : splat(0);
+        float *to = v;
+        for (int64_t f = 1; f < 2 * pairs; f += 2, to += width) {
+            vec d2 = from && f < at->bins ? load(from + f * pitch) : splat(0);
+            vec d3 = from && f + 1 < at->bins ? load(from + (f + 1) * pitch) : splat(0);
+            store(to, d0 - d2);
+            store(to + plane, d1 + d2);
+            store(to + 2 * plane, d2 - d1);
+            store(to + 3 * plane, d1 - d3);
+            d0 = d2, d1 = d3;
         }
     }
 }
 
 /* m (POINTS, pairs, outputs) -> one frame of the result. */
-static void gather_results(const float *m, const float *bias, const Convolution *at, float *out) {
-    int64_t n = at->outputs, plane = pairs_of(at) * n;
-    for (int64_t f = 0; f < at->bins; f += 2, m += n, out += 2 * n)
-        for (int64_t c = 0; c < n; c += LANES) {
-            vec start = load(bias + c), m1 = load(m + plane + c), m2 = load(m + 2 * plane + c);
-            store(out + c, start + load(m + c) + m1 + m2);
-            if (f + 1 < at->bins) store(out + n + c, start + m1 - m2 - load(m + 3 * plane + c));
+static void gather_results(const float *m, const float *bias, int64_t frame, const Convolution *at, float *out) {
+    int64_t n = at->outputs, plane = pairs_of(at) * n, pitch = at->output_width;
+    for (int64_t c = 0; c < n; c += LANES, m += LANES) {
+        float *to = out + group_of(at, frame, c, pitch);
+        const float *from = m;
+        for (int64_t f = 0; f < at->bins; f += 2, from += n, to += 2 * pitch) {
+            vec m1 = load(from + plane), m2 = load(from + 2 * plane), start = load(bias + c);
+            store(to, (at->added ? load(to) : start) + load(from) + m1 + m2);
+            if (f + 1 == at->bins) continue;
+            store(to + pitch, (at->added ? load(to + pitch) : start) + m1 - m2 - load(from + 3 * plane));
         }
+    }
 }
 
 /* Transpose of `gather_results`: one frame of its gradient -> (POINTS, pairs, outputs). */
@@ -72,48 +85,49 @@ static void spread_gradients(const float *grad, const Convolution *at, const flo
     }
 }
 
-/* Arrays x, taps, bias, out. Frames first .. last - 1 of all utterances in a row, here and below. Returns 0, or 1 when
+/* Arrays x, taps, bias (unused where the result is added), out. Frames first .. last - 1 of all utterances in a row, here and below. Returns 0, or 1 when
  * memory is short. The gradient of x is the same with outputs for inputs, taps turned around and time running back. */
 int causal_conv(void *const *arrays, const void *layer, int64_t first, int64_t last) {
     const float *x = arrays[0], *taps = arrays[1], *bias = arrays[2];
     float *out = arrays[3];
     const Convolution *at = layer;
     int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at), heights = at->heights;
-    float *outside = scratch_for(CHUNK + POINTS * pairs * (heights * CHUNK + to));
-    if (!outside) return 1;
-    float *v = outside + CHUNK, *m = v + POINTS * pairs * heights * CHUNK;
-    memset(outside, 0, CHUNK * 4);
+    float *v = scratch_for(POINTS * pairs * (heights * CHUNK + to));
+    if (!v) return 1;
+    float *m = v + POINTS * pairs * heights * CHUNK;
     for (int64_t frame = first; frame < last; frame++) {
         for (int64_t c = 0; c < in; c += CHUNK) {
             int64_t count = smaller(in - c, CHUNK), width = heights * count;
             for (int64_t a = 0; a < heights; a++)
-                spread_inputs(x + c, joined(at, frame, a, 1), count, at, outside, v + a * count, width);
+                spread_inputs(x, joined(at, frame, a, 1), c, count, at, v + a * count, width);
             for (int64_t p = 0; p < POINTS; p++) {
                 float *sum = m + p * pairs * to;
                 product(v + p * pairs * width, width, pairs, width, taps + (p * in + c) * heights * to, to, to,
                         c ? sum : NULL, to, sum, to);
             }
         }
-        gather_results(m, bias, at, out + frame * at->bins * to);
+        gather_results(m, bias, frame, at, out);
     }
-    free(outside);
+    free(v);
     return 0;
 }
 
-/* Arrays x, grad_out, sums (heights, POINTS, outputs, inputs), to which the gradient of the taps is added. */
+/* Arrays x, grad_out (one group), sums: to these are added the gradient of the taps (heights, POINTS, outputs, inputs)
+ * and, behind it, that of the bias (outputs). */
 int causal_conv_weight(void *const *arrays, const void *layer, int64_t first, int64_t last) {
     const float *x = arrays[0], *grad_out = arrays[1];
     float *sums = arrays[2];
     const Convolution *at = layer;
-    int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at), zero_count = to > CHUNK ? to : CHUNK;
-    float *outside = scratch_for(zero_count + POINTS * pairs * (CHUNK + to));
+    int64_t in = at->inputs, to = at->outputs, pairs = pairs_of(at);
+    float *outside = scratch_for(to + POINTS * pairs * (CHUNK + to));
     if (!outside) return 1;
-    float *v = outside + zero_count, *z = v + POINTS * pairs * CHUNK;
-    memset(outside, 0, zero_count * 4);
+    float *v = outside + to, *z = v + POINTS * pairs * CHUNK;
+    memset(outside, 0, to * 4);
     for (int64_t c = 0; c < in; c += CHUNK)
         for (int64_t frame = first; frame < last; frame++) {
             int64_t count = smaller(in - c, CHUNK);
-            spread_inputs(x + c, frame, count, at, outside, v, CHUNK);
+            spread_inputs(x, frame, c, count, at, v, CHUNK);
+            if (!c) add_rows(grad_out + frame * at->bins * to, to, at->bins, sums + at->heights * POINTS * to * in);
             for (int64_t a = 0; a < at->heights; a++) {
                 int64_t reached = joined(at, frame, a, -1);
                 if (reached < 0) continue;

@@ -91,11 +91,16 @@ class DilatedDenseNet(nn.Module):
             self.add_module(f"prelu{i}", nn.PReLU(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        names = ("conv", "norm", "prelu")
+        layers = [[self.get_submodule(f"{name}{i}") for name in names] for i in range(1, DEPTH + 1)]
+        if takes(x, dense_net.SOURCE):
+            return dense_net.dense_net(
+                x, [[p for part in layer for p in part.parameters()] for layer in layers]
+            )
         seen = x
-        for i in range(1, DEPTH + 1):
-            conv, norm, prelu = (self.get_submodule(f"{name}{i}") for name in ("conv", "norm", "prelu"))
+        for number, (conv, norm, prelu) in enumerate(layers, start=1):
             out = norm_prelu(causal_conv(seen, conv), norm, prelu)
-            if i < DEPTH:
+            if number < DEPTH:
                 seen = torch.cat([out, seen], dim=1)
         return out
 

@@ -13,7 +13,7 @@ from cmgan.kernels.attention import Attention
 from cmgan.kernels.dropout import draw_seeds, kept
 from cmgan.kernels.library import native_library
 from cmgan.models.conformer import REACH, AttentionStep, ConformerBlock, ConvolutionStep, FeedForwardStep
-from cmgan.models.tscnet import causal_conv
+from cmgan.models.tscnet import DilatedDenseNet, causal_conv
 from tests.oracles.generator import Attention as LiteralAttention
 
 
@@ -277,3 +277,45 @@ def test_instance_norm_with_prelu_equals_that_of_torch(
     expected = nn.functional.prelu(normed, slope.double()).float()
     actual = dense_net.norm_prelu(x, gamma, beta, slope)
     assert_equal_with_gradients(actual, expected, [x, gamma, beta, slope], 1e-5)
+
+
+def dense_net_of(channels: int) -> DilatedDenseNet:
+    net = DilatedDenseNet(channels)
+    for name, parameter in net.named_parameters():
+        # Without a bend: a gradient jumps there, and of so many values some come to lie on its other side.
+        nn.init.ones_(parameter) if "prelu" in name else nn.init.normal_(parameter, std=0.3)
+    return net
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    frames=st.integers(4, 20),
+    bins=st.integers(4, 20),
+    channels=st.sampled_from([16, 20, 48]),
+)
+def test_a_dense_net_equals_that_of_torch(batch: int, frames: int, bins: int, channels: int) -> None:
+    net = dense_net_of(channels)
+    x = torch.randn(batch, channels, frames, bins, requires_grad=True)
+    assert takes(x, dense_net.SOURCE)
+    actual, expected = net(x), in_torch(lambda: net(x))
+    assert_equal_with_gradients(actual, expected, [x, *net.parameters()], 1e-4)
+
+
+def test_a_dense_net_has_the_same_result_and_gradients_on_one_thread_and_on_three() -> None:
+    torch.manual_seed(0)
+    net, x = dense_net_of(16), torch.randn(2, 16, 9, 7, requires_grad=True)
+
+    def with_gradients() -> tuple[Tensor, ...]:
+        out = net(x)
+        return out, *torch.autograd.grad(out, [x, *net.parameters()], torch.randn_like(out))
+
+    for one, three in zip(*at_one_and_three_threads(with_gradients), strict=True):
+        torch.testing.assert_close(one, three, rtol=1e-4, atol=1e-4)
+
+
+def test_a_dense_net_refuses_a_weight_for_another_number_of_channels() -> None:
+    net, x = dense_net_of(16), torch.randn(1, 16, 4, 5)
+    layers = [[*net.conv2.parameters(), *net.norm1.parameters(), net.prelu1.weight]]
+    with pytest.raises(ValueError, match="1 x 16 channels for a weight of 32"):
+        dense_net.DenseNet.apply(x, *layers[0])
