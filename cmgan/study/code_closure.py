@@ -1,10 +1,10 @@
-"""The code behind a notebook, as one digest: a job is done again where it changes, in whichever checkout."""
+"""The code behind a notebook or a figure, as one digest: where it changes, they are made again, in any checkout."""
 
 import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,19 @@ def notebook_code(notebook: Path) -> str:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     cells = [cell for cell in cells if "parameters" not in cell["metadata"].get("tags", [])]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    digest = hashlib.sha256("\0".join("".join(cell["source"]) for cell in cells).encode())
-    for name, content in needed_code(code, notebook.parents[1]).items():
+    said = "\0".join("".join(cell["source"]) for cell in cells)
+    return _digest(said, needed_code(code, notebook.parents[1]))
+
+
+def function_code(function: Callable[..., object], root: Path) -> str:
+    """SHA-256 of the own code that a function at the top of a module below `root` needs, itself included."""
+    used = f"from {function.__module__} import {function.__name__}\n{function.__name__}()\n"
+    return _digest(used, needed_code([used], root))
+
+
+def _digest(said: str, code: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256(said.encode())
+    for name, content in code.items():
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
@@ -81,41 +92,47 @@ def code_closure(modules: Iterable[str], root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Part:
-    """A statement at the top of a module, with the comments before it: what it defines, and what it names.
+    """A statement at the top of a module, with the comments before it: what it defines, names and imports.
 
     defines: of an undecorated function or class its name; "" for what is run when the module is imported.
+    imports: own modules that it may import, `from package import module` and `from module import name` look alike.
     """
 
     text: str
     defines: str
     names: frozenset[str]
+    imports: frozenset[str]
 
 
-# Notebooks share most of their modules, so that these two are asked for the same source again and again.
+# Notebooks share most of their modules, so that it is asked for the same source again and again.
 @cache
 def _parts(source: str) -> tuple[Part, ...]:
     lines, start, parts = source.splitlines(keepends=True), 0, []
     for node in ast.parse(source).body:
         defined = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.decorator_list
         text, start = "".join(lines[start : node.end_lineno]), node.end_lineno
-        parts.append(Part(text, node.name if defined else "", frozenset(_names(node))))
+        nodes = list(ast.walk(node))
+        names, imports = frozenset(_names(nodes)), frozenset(_own_modules(nodes))
+        parts.append(Part(text, node.name if defined else "", names, imports))
     return tuple(parts)
 
 
-@cache
 def _imports(source: str) -> frozenset[str]:
-    """Own modules that a source may import: `from package import module` and `from module import name` look alike."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    return frozenset[str]().union(*(part.imports for part in _parts(source)))
+
+
+def _own_modules(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in names if name.split(".")[0] in OWN_PACKAGES)
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in OWN_PACKAGES)
 
 
-def _names(statement: ast.stmt) -> Iterator[str]:
-    nodes = list(ast.walk(statement))
+def _names(nodes: Sequence[ast.AST]) -> Iterator[str]:
     docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
     for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):

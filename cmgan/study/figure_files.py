@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import Image
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,6 +21,8 @@ from data_prep.whole_files import whole_file, write_table
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column paper
 TEXT_WIDTH = 6.9
 FORMATS = ("png", "svg", "pdf")
+FILE_DPI = 200
+SCREEN_DPI = 110  # of a notebook, where a figure is shown as large as in print
 
 PlotFunction = Callable[[pd.DataFrame], Figure]
 
@@ -47,8 +50,7 @@ STYLES = {"paper": PAPER, "slides": Style(text=15, least=13, wider=1.8, enlarged
 def figure_style(style: Style = PAPER) -> Iterator[None]:
     """The look of every figure: colour-blind-safe palette, light grid, text that stays readable where it is shown."""
     settings = {
-        "figure.dpi": 110,
-        "savefig.dpi": 200,
+        "savefig.dpi": FILE_DPI,
         "font.size": style.text,
         "figure.labelsize": style.text,
         "axes.titlesize": style.text,
@@ -72,9 +74,6 @@ def figure_style(style: Style = PAPER) -> Iterator[None]:
 def styled(plot: PlotFunction, frame: pd.DataFrame, style: Style = PAPER) -> Figure:
     """The plot of `frame` in a style, whose `figure_style` is to hold here and where the figure is saved."""
     figure = plot(frame)
-    for axis in figure.axes:
-        # Else a notebook, which draws outside of the style, takes other ticks, for which there is no room.
-        axis.tick_params(labelsize=style.least)
     if style == PAPER:
         return figure
     width, height = figure.get_size_inches()
@@ -92,8 +91,8 @@ def styled(plot: PlotFunction, frame: pd.DataFrame, style: Style = PAPER) -> Fig
     return figure
 
 
-def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str, style: Style = PAPER) -> Figure:
-    """Draw `frame`, write folder/name.csv, .png, .svg and .pdf, and return the figure for display."""
+def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str, style: Style = PAPER) -> Image:
+    """Draw `frame`, write folder/name.csv, .png, .svg and .pdf, and return the PNG for display."""
     write_table(frame, folder / f"{name}.csv")
     with figure_style(style):
         figure = styled(plot, frame, style)
@@ -104,6 +103,12 @@ def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str, style
                 figure.savefig(partial, format=suffix, metadata=metadata)
             # The layout stands after the first file; working it out again for each costs most of the time.
             figure.set_layout_engine("none")
-    # An open figure would be shown by Jupyter a second time, after the one that is returned.
     plt.close(figure)
-    return figure
+    return shown(folder, name)
+
+
+def shown(folder: Path, name: str) -> Image:
+    """A figure that is drawn already, as a notebook shows it."""
+    png = (folder / f"{name}.png").read_bytes()
+    pixels = int.from_bytes(png[16:20], "big")  # the width, which a PNG begins with
+    return Image(png, width=round(pixels / FILE_DPI * SCREEN_DPI))

@@ -12,8 +12,8 @@ from IPython.display import Markdown
 if TYPE_CHECKING:  # what runs notebooks reads them by this module, and needs no tables
     import pandas as pd
 
-# Tag of the one cell whose output answers the notebook's question.
-FINDING = "finding"
+# Tags of the one cell whose output answers the notebook's question, and of that which sums up a run's branches.
+FINDING, BRANCHES = "finding", "branches"
 QUESTION = re.compile(r"\*\*Question\.\*\*\s*(.+)")
 
 
@@ -57,10 +57,10 @@ def question_of(notebook: Path) -> str:
     return ""
 
 
-def finding_of(executed: Path) -> str:
-    """What the cell tagged `finding` showed, as plain text in one line; empty where there is none."""
+def finding_of(executed: Path, tag: str = FINDING) -> str:
+    """What the cell of that tag showed, as plain text in one line; empty where there is none."""
     for cell in _cells(executed):
-        if FINDING in cell["metadata"].get("tags", []):
+        if tag in cell["metadata"].get("tags", []):
             shown = (output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", []))
             return _plain(" ".join(map("".join, filter(None, shown))))
     return ""

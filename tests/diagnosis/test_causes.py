@@ -116,8 +116,8 @@ def test_the_tables_of_the_notebook_have_a_row_per_run_and_their_figure_is_drawn
     assert answers.loc[1, ["steps", "peak_epoch"]].isna().all()
     frame = courses(logs)
     assert set(frame["quantity"]) == {"pesq", "train_loss", "disc_loss", "validation_loss"}
-    figure = draw(plots.courses, frame, tmp_path, "courses")
-    assert [axis.get_title() for axis in figure.axes] == list(plots.COURSES.values())
+    assert [axis.get_title() for axis in plots.courses(frame).axes] == list(plots.COURSES.values())
+    draw(plots.courses, frame, tmp_path, "courses")
     draw(plots.courses, pd.read_csv(tmp_path / "courses.csv"), tmp_path, "courses")
 
 

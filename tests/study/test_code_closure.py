@@ -6,10 +6,10 @@ import nbformat
 import pytest
 
 from cmgan.study.claims.verdicts import judge_run
-from cmgan.study.pipeline.code_closure import code_closure, needed_code, notebook_code
+from cmgan.study.code_closure import code_closure, needed_code, notebook_code
 from cmgan.study.run_results import load_run
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_closure_holds_what_a_module_imports_however_deep():

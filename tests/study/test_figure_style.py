@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from cmgan.study.arms import arm_style
-from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH, figure_style, styled
+from cmgan.study.figure_files import COLUMN_WIDTH, TEXT_WIDTH, figure_style
 from cmgan.study.profile import read_settings
 from cmgan.study.report.figures import FIGURES
 from cmgan.study.training.plots import OVERLAID_ARMS
@@ -42,18 +42,3 @@ def test_arms_drawn_over_each_other_differ_without_colour(profile):
     arms = read_settings(profile.stem, PROFILES, {})["arms"][:OVERLAID_ARMS]
     looks = {(str(style["linestyle"]), style["marker"]) for style in map(arm_style, arms)}
     assert len(looks) == len(arms)
-
-
-def test_a_figure_that_a_notebook_shows_has_the_ticks_that_it_was_laid_out_with():
-    def ticks(figure):
-        figure.draw_without_rendering()
-        return [axis.get_yticks().tolist() for axis in figure.axes]
-
-    (file,) = (file for file in DRAWN if file.stem == "one_clip")
-    with figure_style():
-        figure = styled(FIGURES["one_clip"].plot, pd.read_csv(file))
-        laid_out = ticks(figure)
-    figure.set_layout_engine("none")
-    shown = ticks(figure)
-    plt.close(figure)
-    assert shown == laid_out

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
+from IPython.display import Image
 
 from cmgan.statistics import ENDPOINT_EPOCHS, seed_interval
 from cmgan.study.branches.job import noisy_scores
@@ -14,7 +14,7 @@ from cmgan.study.wording import mean_in_words
 from data_prep.whole_files import write_table
 
 
-def tables_and_figure(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, Figure]:
+def tables_and_figure(folder: Path, trunks: Path, validations: int) -> tuple[pd.DataFrame, Image]:
     """Sum up the branches under `folder`/training, whose trunks lie in `trunks`; returns endpoints and the figure.
 
     Writes curves.csv, endpoints.csv (means of the last `validations`) and figures/branches; noisy.csv is there
@@ -27,7 +27,7 @@ def tables_and_figure(folder: Path, trunks: Path, validations: int) -> tuple[pd.
     return ends, draw(branches, frame, folder / "figures", "branches")
 
 
-def sum_up_run(root: Path) -> Figure | None:
+def sum_up_run(root: Path) -> Image | None:
     """Write tables and figure of a run's branches and return the figure; None where the run has none."""
     folder = root / "branches"
     if not (folder / "training").is_dir():

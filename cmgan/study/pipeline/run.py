@@ -14,9 +14,8 @@ import typer
 import yaml
 
 from cmgan.progress import duration
-from cmgan.study.branches.summary import branches_answer
 from cmgan.study.notebook_parameters import ReportParameters, job_parameters
-from cmgan.study.notebook_text import finding_of, first_sentences
+from cmgan.study.notebook_text import BRANCHES, FINDING, finding_of, first_sentences
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.snakemake_run import make
 from cmgan.study.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
@@ -75,16 +74,19 @@ def main(
 
 
 def answer(folder: Path) -> list[str]:
-    """What the run found, from its notebooks and branches, in a line for the loss, the networks and the claims."""
-    titles = {"The loss": "03_objective", "The claims": "07_comparison_report"}
-    files = {title: folder / "notebooks" / f"{name}.ipynb" for title, name in titles.items()}
-    found = {title: finding_of(file) for title, file in files.items() if file.is_file()}
-    said = {"The loss": "", "The networks": branches_answer(folder)} | found
+    """What the run found, from its executed notebooks, in a line for the loss, the networks and the claims."""
     # The finding of 07 begins with the verdicts, in one sentence; then it repeats the loss and the networks.
-    lengths = {"The claims": 0}
-    return [
-        f"{title}: {first_sentences(text, lengths.get(title, 400))}" for title, text in said.items() if text
-    ]
+    places = {
+        "The loss": ("03_objective", FINDING, 400),
+        "The networks": ("07_comparison_report", BRANCHES, 400),
+        "The claims": ("07_comparison_report", FINDING, 0),
+    }
+    lines = []
+    for title, (notebook, tag, longest) in places.items():
+        file = folder / "notebooks" / f"{notebook}.ipynb"
+        if file.is_file() and (text := finding_of(file, tag)):
+            lines.append(f"{title}: {first_sentences(text, longest)}")
+    return lines
 
 
 def checked_profile(root: Path, name: str, corpus: str, config: list[str]) -> Profile:

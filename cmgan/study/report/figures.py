@@ -1,22 +1,28 @@
 """Every figure of a run: what draws it, the words beside it, and the frames of those of the comparison."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
+import seaborn
 import yaml
-from matplotlib.figure import Figure
+from IPython.display import Image
 
+import cmgan
 from cmgan.study.arms import arm as recipe_of
 from cmgan.study.branches import plots as branch_plots
 from cmgan.study.claims import plots as claims_plots
 from cmgan.study.claims.verdicts import JudgedRun
+from cmgan.study.code_closure import function_code
 from cmgan.study.comparison import clip
 from cmgan.study.comparison import plots as comparison_plots
 from cmgan.study.comparison.clip import clip_views
 from cmgan.study.comparison.evaluation import Comparison, doses
 from cmgan.study.corpus import plots as corpus_plots
-from cmgan.study.figure_files import PlotFunction, draw
+from cmgan.study.figure_files import FORMATS, PlotFunction, draw, shown
 from cmgan.study.objective import plots as objective_plots
 from cmgan.study.published import plots as log_plots
 from cmgan.study.report.answer import answer_figure, answer_frame
@@ -24,6 +30,7 @@ from cmgan.study.run_results import RunResults
 from cmgan.study.silence import plots as silence_plots
 from cmgan.study.training import plots as training_plots
 from cmgan.study.training.tables import distribution, gradient_norms
+from data_prep.whole_files import write_text
 
 # What draws each figure, by the name of its files; figures.yaml has their words and their order.
 PLOTS: dict[str, PlotFunction] = {
@@ -109,9 +116,35 @@ def figure_frames(results: RunResults, compared: Comparison, judged: JudgedRun) 
     return {name: frame for name, frame in frames.items() if len(frame)}
 
 
-def draw_figures(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, Figure]:
-    """Write every figure and its CSV to `folder` and return the figures, closed, by name."""
-    return {name: draw(FIGURES[name].plot, frame, folder, name) for name, frame in frames.items()}
+def draw_figures(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, Image]:
+    """Write every figure and its CSV to `folder`, and return what a notebook shows, by name.
+
+    A figure is not drawn again where neither its frame nor the code that it needs has changed since: drawn.json says
+    by digests what each was drawn from.
+    """
+    record = folder / "drawn.json"
+    before = json.loads(record.read_text()) if record.is_file() else {}
+    origins = {name: _origin(FIGURES[name].plot, frame) for name, frame in frames.items()}
+    unchanged = {
+        name: origin
+        for name, origin in origins.items()
+        if before.get(name) == origin
+        and all((folder / f"{name}.{end}").is_file() for end in ("csv", *FORMATS))
+    }
+    # Of a figure that is cut off half drawn, the record says nothing.
+    write_text(json.dumps(unchanged), record)
+    images = {
+        name: shown(folder, name) if name in unchanged else draw(FIGURES[name].plot, frame, folder, name)
+        for name, frame in frames.items()
+    }
+    write_text(json.dumps(origins, indent=1), record)
+    return images
+
+
+def _origin(plot: PlotFunction, frame: pd.DataFrame) -> str:
+    code = function_code(plot, Path(cmgan.__file__).parents[1])
+    libraries = f"{matplotlib.__version__} {seaborn.__version__}"
+    return hashlib.sha256(f"{code} {libraries}\n{frame.to_csv()}".encode()).hexdigest()
 
 
 def _clip(results: RunResults) -> pd.DataFrame:

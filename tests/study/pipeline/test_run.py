@@ -2,6 +2,8 @@ import errno
 import fcntl
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,16 +106,27 @@ def test_a_share_that_is_none_is_refused(share):
         shared_out(checked_profile(ROOT, "laptop", "", []), share)
 
 
-def test_the_answer_of_a_run_is_what_its_notebooks_found_about_the_loss_and_the_claims(tmp_path):
-    for name, text in (
-        ("03_objective", "It *asks* for it."),
-        ("07_comparison_report", "2 claims: 2 supported."),
+def test_the_answer_of_a_run_is_what_its_notebooks_found_about_the_loss_the_networks_and_the_claims(tmp_path):
+    for name, texts in (
+        ("03_objective", {"finding": "It *asks* for it."}),
+        ("07_comparison_report", {"branches": "They end lower.", "finding": "2 claims: 2 supported."}),
     ):
-        output = nbformat.v4.new_output("display_data", data={"text/markdown": text})
-        cell = nbformat.v4.new_code_cell("", metadata={"tags": ["finding"]}, outputs=[output])
+        cells = []
+        for tag, text in texts.items():
+            output = nbformat.v4.new_output("display_data", data={"text/markdown": text})
+            cells.append(nbformat.v4.new_code_cell("", metadata={"tags": [tag]}, outputs=[output]))
         (tmp_path / "notebooks").mkdir(exist_ok=True)
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "notebooks" / f"{name}.ipynb")
-    assert answer(tmp_path) == ["The loss: It asks for it.", "The claims: 2 claims: 2 supported."]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
+    loss, networks, claims = answer(tmp_path)
+    assert loss == "The loss: It asks for it."
+    assert networks == "The networks: They end lower."
+    assert claims == "The claims: 2 claims: 2 supported."
+
+
+def test_a_run_that_is_up_to_date_need_not_wait_for_torch_or_for_what_draws():
+    code = "import sys, cmgan.study.pipeline.run; sys.exit(str({'torch', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "set()"
 
 
 def test_the_answer_of_the_kept_default_run_counts_its_verdicts():
