@@ -1,7 +1,8 @@
 /* What the dense nets are made of, forward and backward: causal convolution, instance norm with PReLU.
  *
  * The convolution has a kernel of (1 or 2) x 3, dilated along time. Its channels lie in groups of equal width, each an
- * array (B, T, F, width): a dense net keeps what each of its layers puts out as one group. Along frequency it is Winograd's F(2, 3) (Lavin and Gray 2016): two neighbouring results take 4 products in place of 6. With d the four
+ * array (B, T, F, width): a dense net keeps what each of its layers puts out as one group. Along frequency it is
+ * Winograd's F(2, 3) (Lavin and Gray 2016): two neighbouring results take 4 products in place of 6. With d the four
  * inputs around them, g the three taps, and the rows
  *     v = (d0 - d2, d1 + d2, d2 - d1, d1 - d3),  u = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2),  m_p = v_p u_p,
  * the results are m0 + m1 + m2 and m1 - m2 - m3. For a whole frame each m_p is one matrix product over all pairs.
@@ -85,8 +86,9 @@ static void spread_gradients(const float *grad, const Convolution *at, const flo
     }
 }
 
-/* Arrays x, taps, bias (unused where the result is added), out. Frames first .. last - 1 of all utterances in a row, here and below. Returns 0, or 1 when
- * memory is short. The gradient of x is the same with outputs for inputs, taps turned around and time running back. */
+/* Arrays x, taps, bias (unused where the result is added), out. Frames first .. last - 1 of all utterances in a row,
+ * here and below. Returns 0, or 1 when memory is short. The gradient of x is the same with outputs for inputs, taps
+ * turned around and time running back. */
 int causal_conv(void *const *arrays, const void *layer, int64_t first, int64_t last) {
     const float *x = arrays[0], *taps = arrays[1], *bias = arrays[2];
     float *out = arrays[3];

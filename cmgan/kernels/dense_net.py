@@ -93,7 +93,7 @@ class DenseNet(Function):
     parameters: those of a `Layer`, one layer after the other. Layer i (from 0) is dilated 2ⁱ and sees what the layers
     below put out, the last of them first, and then x: groups of channels in one array, (layers, B, T, F, C), beside
     which the array of their gradients lies. To put the array together anew for each layer, and to add the gradients
-    up, would take a sixth of the time.
+    up, would cost time and memory.
     """
 
     @staticmethod

@@ -142,9 +142,10 @@ def draw_figures(frames: dict[str, pd.DataFrame], folder: Path) -> dict[str, Ima
 
 
 def _origin(plot: PlotFunction, frame: pd.DataFrame) -> str:
-    code = function_code(plot, Path(cmgan.__file__).parents[1])
-    libraries = f"{matplotlib.__version__} {seaborn.__version__}"
-    return hashlib.sha256(f"{code} {libraries}\n{frame.to_csv()}".encode()).hexdigest()
+    root = Path(cmgan.__file__).parents[1]
+    code = [function_code(function, root) for function in (plot, draw)]
+    libraries = [matplotlib.__version__, seaborn.__version__]
+    return hashlib.sha256("\n".join([*code, *libraries, frame.to_csv()]).encode()).hexdigest()
 
 
 def _clip(results: RunResults) -> pd.DataFrame:

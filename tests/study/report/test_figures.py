@@ -59,6 +59,16 @@ def test_a_figure_is_drawn_again_where_its_code_changed_and_the_others_are_not(
     assert drawn == [*NAMES, "gradient_norms"]
 
 
+def test_all_figures_are_drawn_again_where_the_code_that_writes_them_changed(
+    frames, drawn, tmp_path, monkeypatch
+):
+    figures.draw_figures(frames, tmp_path)
+    before, writes = figures.function_code, figures.draw
+    monkeypatch.setattr(figures, "function_code", lambda of, root: before(of, root) + "x" * (of is writes))
+    figures.draw_figures(frames, tmp_path)
+    assert drawn == [*NAMES, *NAMES]
+
+
 def test_of_figures_cut_off_while_they_were_drawn_none_counts_as_drawn(frames, drawn, tmp_path, monkeypatch):
     def cut_off(*_):
         raise KeyboardInterrupt
