@@ -19,6 +19,7 @@ from cmgan.metrics.intelligibility import stoi
 from cmgan.metrics.pesq import PesqWorkers, pesq_score
 from cmgan.metrics.snr import segmental_snr, si_sdr
 from data_prep.audio import read_audio
+from data_prep.folder import find_recordings
 from tests.oracles.metrics import loop_llr, loop_segmental_snr, loop_stoi, loop_wss
 from tests.speech_like import RATE, noisy_copy, speech_like
 
@@ -121,10 +122,8 @@ def _scoring_rows(pairs: list[Pair]) -> list[Row]:
 def _denormal_rows() -> list[Row]:
     """Where the real speech is: CPU time of PESQ with denormals and without, and how many scores differ by a bit."""
     scored, differing, plain, ours = 0, 0, 0.0, 0.0
-    for path in sorted(REAL_SPEECH.glob("**/clean/**/*.*")):
-        clean, noisy = (
-            read_audio(Path(str(path).replace("/clean/", name))) for name in ("/clean/", "/noisy/")
-        )
+    for recording in find_recordings(REAL_SPEECH) if REAL_SPEECH.is_dir() else []:
+        clean, noisy = map(read_audio, (recording.clean_path, recording.noisy_path))
         samples = min(len(clean), len(noisy), 2 * RATE)
         clean, noisy = clean[:samples], noisy[:samples]
         start = time.process_time()

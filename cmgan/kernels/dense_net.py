@@ -20,7 +20,7 @@ NORM_EPSILON = 1e-5
 # Three taps to the four factors of Winograd's F(2, 3), see the C source.
 TO_FACTORS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
 
-Layer = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # weight and bias, gamma and beta of the norm, slope
+Layer = Sequence[Tensor]  # weight and bias, gamma and beta of the norm, slope
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
@@ -36,7 +36,7 @@ def norm_prelu(x: Tensor, gamma: Tensor, beta: Tensor, slope: Tensor) -> Tensor:
 
 
 def dense_net(x: Tensor, layers: Sequence[Layer]) -> Tensor:
-    """`DenseNet` of any width."""
+    """`DenseNet` of any width; ValueError where a weight is for another number of channels."""
     parameters = []
     for weight, *others in layers:
         # Padding lies behind the channels of each layer that this one has seen.
@@ -161,8 +161,10 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor
 def _convolve(
     x: Tensor, weight: Tensor, bias: Tensor, dilation: int, out: Tensor, added: bool = False
 ) -> None:
+    """Write the convolution of groups x, (groups, B, T, F, width), to groups out, or add it to what is there."""
     outputs, (batch, frames), width = len(weight), x.shape[1:3], out.shape[-1]
-    out = of_shape(out, outputs // width, *x.shape[1:4], width)
+    if out.shape != (outputs // width, *x.shape[1:4], width):
+        raise ValueError(f"a kernel got an array of shape {tuple(out.shape)} for {outputs} channels")
     factors = (weight @ TO_FACTORS.T).permute(3, 2, 1, 0).split(CHUNK, dim=2)
     taps = torch.cat([chunk.reshape(len(TO_FACTORS), -1, outputs) for chunk in factors], dim=1)
     layer = _Convolution.of(weight, x, dilation, width, added)

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import PIL.Image
 import seaborn as sns
 from IPython.display import Image
 from matplotlib.collections import PathCollection
@@ -21,8 +22,8 @@ from data_prep.whole_files import whole_file, write_table
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column paper
 TEXT_WIDTH = 6.9
 FORMATS = ("png", "svg", "pdf")
-FILE_DPI = 200
-SCREEN_DPI = 110  # of a notebook, where a figure is shown as large as in print
+PNG_DOTS_PER_INCH = 200
+NOTEBOOK_DOTS_PER_INCH = 110  # at which a notebook shows it
 
 PlotFunction = Callable[[pd.DataFrame], Figure]
 
@@ -50,7 +51,7 @@ STYLES = {"paper": PAPER, "slides": Style(text=15, least=13, wider=1.8, enlarged
 def figure_style(style: Style = PAPER) -> Iterator[None]:
     """The look of every figure: colour-blind-safe palette, light grid, text that stays readable where it is shown."""
     settings = {
-        "savefig.dpi": FILE_DPI,
+        "savefig.dpi": PNG_DOTS_PER_INCH,
         "font.size": style.text,
         "figure.labelsize": style.text,
         "axes.titlesize": style.text,
@@ -109,6 +110,7 @@ def draw(plot: PlotFunction, frame: pd.DataFrame, folder: Path, name: str, style
 
 def shown(folder: Path, name: str) -> Image:
     """A figure that is drawn already, as a notebook shows it."""
-    png = (folder / f"{name}.png").read_bytes()
-    pixels = int.from_bytes(png[16:20], "big")  # the width, which a PNG begins with
-    return Image(png, width=round(pixels / FILE_DPI * SCREEN_DPI))
+    file = folder / f"{name}.png"
+    with PIL.Image.open(file) as png:
+        inches = png.width / PNG_DOTS_PER_INCH
+    return Image(file.read_bytes(), width=round(inches * NOTEBOOK_DOTS_PER_INCH))

@@ -57,7 +57,7 @@ def question_of(notebook: Path) -> str:
     return ""
 
 
-def finding_of(executed: Path, tag: str = FINDING) -> str:
+def text_of_tag(executed: Path, tag: str) -> str:
     """What the cell of that tag showed, as plain text in one line; empty where there is none."""
     for cell in _cells(executed):
         if tag in cell["metadata"].get("tags", []):

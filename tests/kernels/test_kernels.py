@@ -316,6 +316,6 @@ def test_a_dense_net_has_the_same_result_and_gradients_on_one_thread_and_on_thre
 
 def test_a_dense_net_refuses_a_weight_for_another_number_of_channels() -> None:
     net, x = dense_net_of(16), torch.randn(1, 16, 4, 5)
-    layers = [[*net.conv2.parameters(), *net.norm1.parameters(), net.prelu1.weight]]
+    layer = [*net.conv2.parameters(), *net.norm1.parameters(), net.prelu1.weight]
     with pytest.raises(ValueError, match="1 x 16 channels for a weight of 32"):
-        dense_net.DenseNet.apply(x, *layers[0])
+        dense_net.dense_net(x, [layer])

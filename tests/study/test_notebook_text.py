@@ -2,7 +2,15 @@ import nbformat
 import pandas as pd
 import pytest
 
-from cmgan.study.notebook_text import finding_of, first_sentences, numbered, question_of, said, shown_table
+from cmgan.study.notebook_text import (
+    FINDING,
+    first_sentences,
+    numbered,
+    question_of,
+    said,
+    shown_table,
+    text_of_tag,
+)
 
 new = nbformat.v4
 
@@ -41,13 +49,13 @@ def test_the_question_is_read_without_what_follows_it(tmp_path):
 
 def test_the_finding_is_what_the_cell_of_that_tag_showed_in_one_plain_line(tmp_path):
     cells = _showing("Not this."), _showing("- **2** of `published`'s\n- and 3 × 4.", "finding")
-    assert finding_of(_written(tmp_path / "a.ipynb", *cells)) == "2 of published's and 3 × 4."
+    assert text_of_tag(_written(tmp_path / "a.ipynb", *cells), FINDING) == "2 of published's and 3 × 4."
 
 
 def test_a_notebook_without_that_tag_or_not_yet_executed_has_no_finding(tmp_path):
-    assert finding_of(_written(tmp_path / "a.ipynb", _showing("Not this."))) == ""
+    assert text_of_tag(_written(tmp_path / "a.ipynb", _showing("Not this.")), FINDING) == ""
     waiting = new.new_code_cell("said(...)", metadata={"tags": ["finding"]})
-    assert finding_of(_written(tmp_path / "b.ipynb", waiting)) == ""
+    assert text_of_tag(_written(tmp_path / "b.ipynb", waiting), FINDING) == ""
 
 
 @pytest.mark.parametrize(

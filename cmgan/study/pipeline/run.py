@@ -15,7 +15,7 @@ import yaml
 
 from cmgan.progress import duration
 from cmgan.study.notebook_parameters import ReportParameters, job_parameters
-from cmgan.study.notebook_text import BRANCHES, FINDING, finding_of, first_sentences
+from cmgan.study.notebook_text import BRANCHES, FINDING, first_sentences, text_of_tag
 from cmgan.study.paths import repository_root
 from cmgan.study.pipeline.snakemake_run import make
 from cmgan.study.profile import DEFAULT, Profile, parse_override, profile_from, read_settings
@@ -84,7 +84,7 @@ def answer(folder: Path) -> list[str]:
     lines = []
     for title, (notebook, tag, longest) in places.items():
         file = folder / "notebooks" / f"{notebook}.ipynb"
-        if file.is_file() and (text := finding_of(file, tag)):
+        if file.is_file() and (text := text_of_tag(file, tag)):
             lines.append(f"{title}: {first_sentences(text, longest)}")
     return lines
 

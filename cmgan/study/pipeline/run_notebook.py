@@ -16,7 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from cmgan.csv_log import CsvLog
 from cmgan.progress import duration
-from cmgan.study.notebook_text import finding_of, first_sentences, question_of
+from cmgan.study.notebook_text import FINDING, first_sentences, question_of, text_of_tag
 from cmgan.study.paths import repository_root
 from cmgan.study.run_access import date_now, end_with_the_study
 from data_prep.whole_files import write_text
@@ -99,7 +99,7 @@ def main(
     seconds = time.monotonic() - started
     # The kernel is this process's only child that counts: its peak is the children's.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    if finding := finding_of(executed):
+    if finding := text_of_tag(executed, FINDING):
         shown.write(f"finds: {first_sentences(finding)}\n")
     shown.write(f"finished in {duration(seconds)}, peak memory {peak:.0f} MiB\n")
     CsvLog(root / run / "timing.csv").append(

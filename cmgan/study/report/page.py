@@ -23,6 +23,7 @@ from cmgan.study.comparison.evaluation import Comparison
 from cmgan.study.comparison.tables import comparison_tables
 from cmgan.study.comparison.words import RULE
 from cmgan.study.effects import Effect
+from cmgan.study.figure_files import PNG_DOTS_PER_INCH
 from cmgan.study.objective import words as objective_words
 from cmgan.study.paths import repository_root
 from cmgan.study.report import answer, words
@@ -33,7 +34,7 @@ from cmgan.study.tables import Table, latex, write_tables
 from data_prep.whole_files import whole_file, write_table, write_text
 
 TEMPLATES = Path(__file__).parent
-PAGE_DOTS_PER_INCH, PNG_DOTS_PER_INCH = 140, 200
+PAGE_DOTS_PER_INCH = 140
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 # A word for the style sheet: verdicts differ in a mark and in words too, not in colour alone.
 MARKS = {
